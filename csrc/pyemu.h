@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The C ABI of pyemu.  cffi reads this file as it is: no declaration is repeated in Python.
+ *
+ * Conventions
+ *   pe_<noun>_<verb>      functions; a handle comes first, the error slot last.
+ *   pe_error *err         filled when a call fails (status other than PE_OK, or a NULL handle); may be NULL.
+ *   Ownership             pe_X_new gives the caller a handle that pe_X_free takes back; a pointer returned by any
+ *                         other function is borrowed and lives as long as the handle that it came from.
+ *   Units                 sizes in bytes, addresses as integers, time in nanoseconds of guest time.
+ *   No global state       two handles never share anything that changes.
+ */
+#ifndef PYEMU_H
+#define PYEMU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- errors ------------------------------------------------------------------------------------------------ */
+
+typedef enum pe_status {
+    PE_OK = 0,
+    PE_ERR_ARGUMENT = 1, /* a value that the function does not accept */
+    PE_ERR_RANGE = 2,    /* outside guest memory */
+    PE_ERR_OVERLAP = 3,  /* two segments would share an address */
+    PE_ERR_MEMORY = 4,   /* the host has no memory left */
+    PE_ERR_IO = 5,       /* a file of the host cannot be read */
+    PE_ERR_ENGINE = 6,   /* libunicorn is absent, or not one that this code knows */
+    PE_ERR_STATE = 7,    /* not allowed now (a running machine, a broken-off snapshot) */
+    PE_ERR_FAULT = 8,    /* the guest's own translation faults: the text names level, index and descriptor */
+} pe_status;
+
+#define PE_ERROR_TEXT 248
+typedef struct pe_error {
+    pe_status status;
+    char text[248];
+} pe_error;
+
+/* ---- mem: guest physical memory ---------------------------------------------------------------------------- */
+
+#define PE_MEM_READONLY 1 /* the guest cannot write: flash */
+
+typedef struct pe_mem pe_mem;
+typedef struct pe_segment {
+    uint64_t base;
+    uint64_t size;
+    uint32_t flags; /* PE_MEM_* */
+} pe_segment;
+
+pe_mem *pe_mem_new(pe_error *err);
+void pe_mem_free(pe_mem *mem);
+/* Sparse zero-filled RAM: costs what is touched.  base and size are multiples of 4096. */
+pe_status pe_mem_add_ram(pe_mem *mem, uint64_t base, uint64_t size, uint32_t flags, pe_error *err);
+/* A private (copy-on-write) view of a file; the tail of the last page reads as zero. */
+pe_status pe_mem_add_file(pe_mem *mem, uint64_t base, const char *path, uint64_t offset, uint64_t size, uint32_t flags,
+                          pe_error *err);
+/* Up to max segments, ordered by base; returns how many there are. */
+size_t pe_mem_segments(const pe_mem *mem, pe_segment *out, size_t max);
+/* Host access: ignores PE_MEM_READONLY, may cross segments that touch.  PE_ERR_RANGE leaves buf or memory unchanged. */
+pe_status pe_mem_read(const pe_mem *mem, uint64_t pa, void *buf, uint64_t len, pe_error *err);
+pe_status pe_mem_write(pe_mem *mem, uint64_t pa, const void *buf, uint64_t len, pe_error *err);
+/* Host pointer to [pa, pa+len), or NULL where that is not inside one segment. */
+uint8_t *pe_mem_host(const pe_mem *mem, uint64_t pa, uint64_t len);
+/* Addresses of pages at or above `from` that the host has backed (written at least once, or read), ascending; returns the
+ * number stored, 0 at the end. */
+size_t pe_mem_touched(const pe_mem *mem, uint64_t from, uint64_t *pages, size_t max);
+/* Gives every touched page back to the host: all of RAM reads as zero again, file views as the file. */
+pe_status pe_mem_reset(pe_mem *mem, pe_error *err);
+
+/* ---- mmu: translation -------------------------------------------------------------------------------------- */
+
+#define PE_PAGE_SIZE 4096
+
+typedef enum pe_access {
+    PE_READ = 0,
+    PE_WRITE = 1,
+    PE_FETCH = 2,
+} pe_access;
+
+/* Order is the order of the architecture's checks (ARM DDI 0406C B3.13). */
+typedef enum pe_fault {
+    PE_FAULT_NONE = 0,
+    PE_FAULT_ALIGNMENT = 1,
+    PE_FAULT_EXTERNAL_WALK = 2, /* the descriptor lies outside memory */
+    PE_FAULT_TRANSLATION = 3,
+    PE_FAULT_ACCESS_FLAG = 4,
+    PE_FAULT_DOMAIN = 5,
+    PE_FAULT_PERMISSION = 6,
+    PE_FAULT_EXTERNAL = 7, /* the output address lies outside memory: never set by pe_translate */
+    PE_FAULT_DEBUG = 8,    /* BKPT */
+} pe_fault;
+
+/* Everything that a stage-1 translation of PL1&0 depends on, as the CP15 registers hold it. */
+typedef struct pe_regime {
+    uint32_t sctlr;
+    uint32_t ttbcr;
+    uint64_t ttbr0;
+    uint64_t ttbr1;
+    uint32_t dacr;
+    uint32_t mair0; /* PRRR when TTBCR.EAE = 0 */
+    uint32_t mair1; /* NMRR when TTBCR.EAE = 0 */
+    uint32_t contextidr;
+} pe_regime;
+
+/* pe_translation.prot, for the privilege that was asked */
+#define PE_PROT_READ 1
+#define PE_PROT_WRITE 2
+#define PE_PROT_EXEC 4
+
+/* pe_translation.flags */
+#define PE_TF_NG 1            /* not global */
+#define PE_TF_NS 2            /* non-secure output */
+#define PE_TF_CONTIGUOUS 4    /* contiguous hint */
+#define PE_TF_SUPERSECTION 8  /* 16 MB short-descriptor entry */
+#define PE_TF_LARGE 16        /* 64 KB short-descriptor entry */
+#define PE_TF_TTBR1 32        /* walked from TTBR1 */
+#define PE_TF_MMU_OFF 64      /* SCTLR.M = 0: flat */
+#define PE_TF_DOMAIN_MANAGER 128
+
+/* Memory type of the leaf: MAIR encoding (also for short descriptors, converted; ARM DDI 0406C B4.1.104). */
+typedef struct pe_translation {
+    uint64_t pa;
+    uint64_t descriptor;    /* the leaf, or the one that faults */
+    uint64_t descriptor_pa; /* 0 when none was read */
+    pe_fault fault;
+    uint8_t level;       /* of the leaf or the fault: 1 to 3 (long), 1 to 2 (short); 0 with the MMU off */
+    uint8_t prot;        /* PE_PROT_* granted to the privilege that was asked */
+    uint8_t prot_other;  /* the same for the other privilege */
+    uint8_t attr;        /* memory type, MAIR encoding */
+    uint8_t shareability; /* 0 none, 2 outer, 3 inner */
+    uint8_t domain;      /* short format */
+    uint8_t size_log2;   /* of the leaf: 12, 16, 20, 21, 24, 30 */
+    uint8_t flags;       /* PE_TF_* */
+} pe_translation;
+
+/* One descriptor read of a walk. */
+typedef struct pe_step {
+    uint64_t table_pa;
+    uint64_t descriptor_pa;
+    uint64_t descriptor;
+    uint32_t index;
+    uint8_t level;
+    uint8_t kind; /* pe_descriptor_kind */
+    uint8_t ttbr; /* 0 or 1 */
+    uint8_t reserved;
+} pe_step;
+
+typedef enum pe_descriptor_kind {
+    PE_DESC_INVALID = 0,
+    PE_DESC_TABLE = 1,
+    PE_DESC_BLOCK = 2, /* 1 GB, 2 MB; short: section, supersection */
+    PE_DESC_PAGE = 3,  /* 4 KB; short: small or large page */
+    PE_DESC_UNREADABLE = 4,
+    PE_DESC_RESERVED = 5,
+} pe_descriptor_kind;
+
+#define PE_MAX_STEPS 4
+typedef struct pe_walk {
+    pe_translation result;
+    pe_step steps[4];
+    uint32_t nsteps;
+} pe_walk;
+
+/* Pure functions of memory, regime, address, access and privilege: nothing is cached. */
+void pe_translate(const pe_mem *mem, const pe_regime *regime, uint32_t va, pe_access access, bool privileged,
+                  pe_translation *out);
+/* The same, recording each descriptor read. */
+void pe_translate_steps(const pe_mem *mem, const pe_regime *regime, uint32_t va, pe_access access, bool privileged,
+                        pe_walk *out);
+/* One sentence for the result of a walk, e.g. "level 2 table not present: L2[3] @0x40208018 = 0x0". */
+void pe_walk_describe(const pe_regime *regime, uint32_t va, const pe_walk *walk, char *text, size_t size);
+
+/* n translations; pa[i] is the output address, or ~0 where the access faults.  status may be NULL; otherwise
+ * status[i] = pe_fault | level << 4.  Returns how many translated. */
+size_t pe_translate_batch(const pe_mem *mem, const pe_regime *regime, const uint32_t *va, uint64_t *pa, uint8_t *status,
+                          size_t n, pe_access access, bool privileged);
+
+/* DFSR or IFSR for a fault: long format when ttbcr.EAE, else short (ARM DDI 0406C B3.13.3, B3.13.4). */
+uint32_t pe_fault_status(const pe_regime *regime, const pe_translation *t, pe_access access, bool cache_maintenance);
+/* PAR of an ATS1C{P,U}{R,W}: 64 bits wide when TTBCR.EAE, else 32. */
+uint64_t pe_ats(const pe_mem *mem, const pe_regime *regime, uint32_t va, pe_access access, bool privileged);
+/* For mmu.check: how many VA bits does each TTBR translate, and from which level (0: never used). */
+const char *pe_fault_name(pe_fault fault);
+
+/* ---- machine: the board and its CPUs ----------------------------------------------------------------------- */
+
+typedef struct pe_machine pe_machine;
+
+typedef enum pe_cpu_model {
+    PE_CPU_CORTEX_A15 = 0,
+    PE_CPU_CORTEX_A7 = 1,
+} pe_cpu_model;
+
+#define PE_MAX_CPUS 8
+#define PE_MACHINE_SEMIHOSTING 1 /* SVC 0x123456 / 0xab and HLT from PL1 are host calls */
+
+typedef struct pe_machine_config {
+    uint64_t ram_base;
+    uint64_t ram_size;
+    uint32_t ncpus;
+    pe_cpu_model cpu_model;
+    uint32_t flags;   /* PE_MACHINE_* */
+    uint32_t quantum; /* instructions a CPU runs before the next one's turn */
+} pe_machine_config;
+
+typedef enum pe_stop_reason {
+    PE_STOP_LIMIT = 0,       /* max_insns executed */
+    PE_STOP_TIME = 1,        /* guest time reached max_time_ns */
+    PE_STOP_BREAKPOINT = 2,  /* `address` is about to be executed on `cpu` */
+    PE_STOP_EXIT = 3,        /* semihosting SYS_EXIT; `status` is the exit status */
+    PE_STOP_POWEROFF = 4,    /* PSCI SYSTEM_OFF, or CPU_OFF of the last CPU */
+    PE_STOP_RESET = 5,       /* PSCI SYSTEM_RESET */
+    PE_STOP_IDLE = 6,        /* every CPU waits (WFI/WFE); see idle in pe_run */
+    PE_STOP_DEADLOCK = 7,    /* every CPU waits and no timer is armed: only input could wake the guest */
+    PE_STOP_LOCKUP = 8,      /* an exception whose vector cannot be fetched: `address` is the vector */
+    PE_STOP_OUTPUT = 9,      /* the console's output buffer is full: read it and run on */
+    PE_STOP_REQUESTED = 10,  /* pe_machine_stop was called */
+    PE_STOP_CONSOLE = 11,    /* the guest wrote console_until */
+} pe_stop_reason;
+
+typedef struct pe_run {
+    uint64_t max_insns;       /* of all CPUs together in this call; 0: no limit */
+    uint64_t max_time_ns;     /* absolute guest time; 0: no limit */
+    bool stop_when_idle;      /* return PE_STOP_IDLE instead of passing to the next timer event */
+    const char *console_until; /* stop when the console's output ends with this text; NULL: never */
+} pe_run;
+
+typedef struct pe_stop {
+    pe_stop_reason reason;
+    uint32_t cpu;
+    int32_t status;       /* PE_STOP_EXIT */
+    uint32_t address;     /* PE_STOP_BREAKPOINT, PE_STOP_LOCKUP */
+    uint64_t insns;       /* executed in this call */
+    uint64_t next_event_ns; /* PE_STOP_IDLE: guest time of the next timer event */
+} pe_stop;
+
+/* Counters since the machine was made, all CPUs together. */
+typedef struct pe_stats {
+    uint64_t insns;
+    uint64_t time_ns;
+    uint64_t blocks;
+    uint64_t walks;           /* table walks: soft-TLB misses that needed one, and ATS operations */
+    uint64_t descriptor_reads;
+    uint64_t fills;           /* soft-TLB entries made */
+    uint64_t data_aborts;
+    uint64_t prefetch_aborts;
+    uint64_t undefs;
+    uint64_t svcs;
+    uint64_t hypercalls;      /* HVC and SMC */
+    uint64_t irqs;
+    uint64_t fiqs;
+    uint64_t cp15_traps;
+    uint64_t code_invalidations; /* pages whose translated code was dropped */
+    uint64_t tlb_flushes;     /* whole soft-TLB flushes made by us */
+    uint64_t wfi;
+    uint64_t switches;        /* from one CPU to the next */
+    uint64_t semihosting;
+    uint64_t mmio;
+} pe_stats;
+
+pe_machine *pe_machine_new(const pe_machine_config *config, pe_error *err);
+void pe_machine_free(pe_machine *machine);
+pe_mem *pe_machine_mem(pe_machine *machine);
+/* Puts an image into flash bank 0 (at 0x0) or 1 (at 0x04000000); at most 64 MB. */
+pe_status pe_machine_set_flash(pe_machine *machine, uint32_t bank, const void *image, uint64_t size, pe_error *err);
+/* Where and how CPU 0 starts: SVC mode, interrupts masked, MMU off; bit 0 of pc selects Thumb. */
+pe_status pe_machine_reset(pe_machine *machine, uint32_t pc, pe_error *err);
+pe_status pe_machine_run(pe_machine *machine, const pe_run *run, pe_stop *stop, pe_error *err);
+/* Asks a running machine to return; may be called from a signal handler or another thread. */
+void pe_machine_stop(pe_machine *machine);
+void pe_machine_stats(const pe_machine *machine, pe_stats *out);
+
+/* Writes from outside the guest: as pe_mem_*, and code that was translated from these bytes is dropped. */
+pe_status pe_machine_write(pe_machine *machine, uint64_t pa, const void *buf, uint64_t len, pe_error *err);
+/* Drops soft-TLB entries of all CPUs, as a TLBIALLIS would. */
+void pe_machine_tlb_flush(pe_machine *machine);
+
+/* The registers that decide translation on a CPU now, and its privilege. */
+pe_status pe_machine_regime(pe_machine *machine, uint32_t cpu, pe_regime *out, bool *privileged, pe_error *err);
+
+/* Registers by index: core (r0..r15, cpsr, spsr and banked ones), VFP (d0..d31, fpscr, fpexc) and CP15 by name. */
+typedef struct pe_register {
+    const char *name;  /* lower case: "r0", "lr_irq", "sctlr" */
+    const char *group; /* "core", "banked", "vfp", "cp15" */
+    uint32_t width;    /* bits */
+} pe_register;
+uint32_t pe_register_count(void);
+const pe_register *pe_register_info(uint32_t index); /* NULL past the end */
+pe_status pe_machine_reg_read(pe_machine *machine, uint32_t cpu, uint32_t index, uint64_t *value, pe_error *err);
+pe_status pe_machine_reg_write(pe_machine *machine, uint32_t cpu, uint32_t index, uint64_t value, pe_error *err);
+
+/* Breakpoints stop before the instruction at a virtual address, on any CPU.  At most PE_MAX_BREAKPOINTS. */
+#define PE_MAX_BREAKPOINTS 64
+pe_status pe_machine_break_add(pe_machine *machine, uint32_t va, pe_error *err);
+pe_status pe_machine_break_remove(pe_machine *machine, uint32_t va, pe_error *err);
+
+/* The PL011's two ends.  Output: up to size bytes move to buf, the number is returned.  Input: queued without limit. */
+size_t pe_machine_console_read(pe_machine *machine, void *buf, size_t size);
+pe_status pe_machine_console_write(pe_machine *machine, const void *buf, size_t len, pe_error *err);
+
+/* CPU and device state (not RAM) as one versioned blob.  save: NULL buf asks for the size. */
+size_t pe_machine_state_save(pe_machine *machine, void *buf, size_t size, pe_error *err);
+pe_status pe_machine_state_load(pe_machine *machine, const void *buf, size_t size, pe_error *err);
+
+/* What the engine is and which of its optional internals were found: "unicorn 2.1.4; tlb_flush_page_arm ..." */
+pe_status pe_engine_describe(char *text, size_t size, pe_error *err);
+
+#endif

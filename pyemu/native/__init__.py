@@ -1,0 +1,41 @@
+"""The native boundary: the only place that touches ``ffi`` and ``lib``.
+
+``check(status, err)`` turns a failed call into :class:`NativeError`; ``error()`` makes the slot that a call fills.
+libunicorn is loaded by importing ``unicorn`` first, so that the extension finds the same copy in this process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import unicorn  # noqa: F401  (loads libunicorn, which the C side finds with RTLD_NOLOAD)
+
+from pyemu.native._native import ffi, lib
+
+__all__ = ["NativeError", "check", "check_handle", "error", "ffi", "lib"]
+
+
+class NativeError(Exception):
+    """A call into the C core failed; ``status`` is one of the ``PE_ERR_*`` constants, the text is a sentence."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def error() -> Any:
+    """A new, empty error slot (``pe_error *``)."""
+    return ffi.new("pe_error *")
+
+
+def check(status: int, err: Any) -> None:
+    """Raise :class:`NativeError` unless ``status`` is ``PE_OK``."""
+    if status != lib.PE_OK:
+        raise NativeError(status, ffi.string(err.text).decode(errors="replace"))
+
+
+def check_handle(handle: Any, err: Any) -> Any:
+    """Return ``handle``, or raise :class:`NativeError` when it is NULL."""
+    if handle == ffi.NULL:
+        raise NativeError(err.status, ffi.string(err.text).decode(errors="replace"))
+    return handle
