@@ -20,8 +20,8 @@ static const uint8_t plain_types[16] = {
     ATTR_STRONGLY_ORDERED, ATTR_STRONGLY_ORDERED, ATTR_STRONGLY_ORDERED, ATTR_STRONGLY_ORDERED, /* TEX = 0b011 */
 };
 
-#define TEXCB_DEVICE_NONSHAREABLE 8u
-
+/* Device and Strongly-ordered memory is outer shareable on an implementation with LPAE, whatever TEX or PRRR.DSn say.
+ */
 static pe_memory_type plain(unsigned texcb, unsigned s)
 {
     if (texcb & 16u) {
@@ -29,11 +29,10 @@ static pe_memory_type plain(unsigned texcb, unsigned s)
     }
     uint8_t attr = plain_types[texcb];
     bool is_normal = attr & 0xf0u;
-    bool shared = is_normal ? s : texcb != TEXCB_DEVICE_NONSHAREABLE;
-    return (pe_memory_type){attr, shared ? SH_OUTER : SH_NONE};
+    return (pe_memory_type){attr, is_normal && !s ? SH_NONE : SH_OUTER};
 }
 
-/* B3.8.3.  Device and Strongly-ordered memory is outer shareable on an implementation with LPAE. */
+/* B3.8.3 */
 static pe_memory_type remapped(uint32_t prrr, uint32_t nmrr, unsigned n, unsigned s)
 {
     switch (PRRR_TYPE(prrr, n)) {

@@ -59,36 +59,37 @@ static inline pe_prot_pair pe_prot_manager(void)
     return (pe_prot_pair){{all, all}};
 }
 
-/* The checks that follow a valid leaf, in the order of B3.13; prot is set when they get as far as permissions. */
+/* The checks on a valid leaf, in the order of B3.13, and what it grants.  tables is the OR of the table descriptors
+ * above the leaf (B3.6.3, hierarchical control). */
 static inline pe_fault pe_check_long(uint32_t sctlr, uint64_t leaf, uint64_t tables, pe_access access, bool privileged,
                                      pe_prot_pair *prot)
 {
-    if (!(leaf & LD_AF)) {
-        return PE_FAULT_ACCESS_FLAG;
-    }
-    /* tables is the OR of the table descriptors above the leaf, B3.6.3 "hierarchical control". */
     unsigned ap1 = (leaf & LD_AP1) && !(tables & LD_AP_TABLE0);
     unsigned ap2 = (leaf & LD_AP2) || (tables & LD_AP_TABLE1);
     unsigned xn = (leaf & LD_XN) || (tables & LD_XN_TABLE);
     unsigned pxn = (leaf & LD_PXN) || (tables & LD_PXN_TABLE);
     *prot = pe_prot_simple(sctlr, ap1, ap2, xn, pxn);
+    if (!(leaf & LD_AF)) {
+        return PE_FAULT_ACCESS_FLAG;
+    }
     return prot->of[privileged] & pe_prot_needed(access) ? PE_FAULT_NONE : PE_FAULT_PERMISSION;
 }
 
+/* domain_access is the field of DACR: a manager is not checked, 0 and the reserved 2 grant nothing. */
 static inline pe_fault pe_check_short(uint32_t sctlr, unsigned ap, unsigned xn, unsigned pxn, unsigned domain_access,
                                       pe_access access, bool privileged, pe_prot_pair *prot)
 {
+    switch (domain_access) {
+    case DOMAIN_CLIENT: *prot = pe_prot_short(sctlr, ap, xn, pxn); break;
+    case DOMAIN_MANAGER: *prot = pe_prot_manager(); break;
+    default: *prot = (pe_prot_pair){{0, 0}}; break;
+    }
     if ((sctlr & SCTLR_AFE) && !(ap & 1u)) {
         return PE_FAULT_ACCESS_FLAG;
     }
-    if (domain_access == DOMAIN_MANAGER) {
-        *prot = pe_prot_manager();
-        return PE_FAULT_NONE;
-    }
-    if (domain_access != DOMAIN_CLIENT) {
+    if (domain_access != DOMAIN_CLIENT && domain_access != DOMAIN_MANAGER) {
         return PE_FAULT_DOMAIN;
     }
-    *prot = pe_prot_short(sctlr, ap, xn, pxn);
     return prot->of[privileged] & pe_prot_needed(access) ? PE_FAULT_NONE : PE_FAULT_PERMISSION;
 }
 

@@ -40,19 +40,6 @@ static const char *leaf_name(const pe_regime *regime, const pe_translation *t)
     return t->level == 1 ? "section" : t->flags & PE_TF_LARGE ? "large page" : "small page";
 }
 
-/* What a leaf is that faulted before its size was known. */
-static const char *entry_name(const pe_regime *regime, const pe_translation *t)
-{
-    if (is_long(regime) || t->level == 1) {
-        pe_translation named = *t;
-        if (!is_long(regime) && t->descriptor & SD_SECTION_SUPER) {
-            named.flags |= PE_TF_SUPERSECTION;
-        }
-        return leaf_name(regime, &named);
-    }
-    return (t->descriptor & 3u) == SD_L2_LARGE ? "large page" : "small page";
-}
-
 static void say_step(sink *out, const pe_step *step)
 {
     say(out, "L%u[%" PRIu32 "] @0x%" PRIx64 " = 0x%" PRIx64, step->level, step->index, step->descriptor_pa,
@@ -124,11 +111,11 @@ static void say_fault(sink *out, const pe_regime *regime, uint32_t va, const pe_
     case PE_FAULT_EXTERNAL_WALK: say_unreadable(out, regime, walk); return;
     case PE_FAULT_TRANSLATION: say_absent(out, regime, last); return;
     case PE_FAULT_ACCESS_FLAG:
-        say(out, "level %u %s has its access flag clear: ", t->level, entry_name(regime, t));
+        say(out, "level %u %s has its access flag clear: ", t->level, leaf_name(regime, t));
         break;
     case PE_FAULT_DOMAIN:
         say(out, "level %u %s is in domain %u, to which DACR 0x%" PRIx32 " gives no access: ", t->level,
-            entry_name(regime, t), t->domain, regime->dacr);
+            leaf_name(regime, t), t->domain, regime->dacr);
         break;
     case PE_FAULT_PERMISSION:
         say(out, "level %u %s permits ", t->level, leaf_name(regime, t));

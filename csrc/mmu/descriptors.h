@@ -37,6 +37,7 @@
 #define LD_VALID        (UINT64_C(1) << 0)
 #define LD_TABLE        (UINT64_C(1) << 1) /* level 3: page */
 #define LD_ATTRINDX(d)  (((d) >> 2) & 7u)
+#define LD_NS           (UINT64_C(1) << 5)
 #define LD_AP1          (UINT64_C(1) << 6) /* PL0 access */
 #define LD_AP2          (UINT64_C(1) << 7) /* read-only */
 #define LD_SH(d)        (((d) >> 8) & 3u)
@@ -49,7 +50,7 @@
 #define LD_XN_TABLE     (UINT64_C(1) << 60)
 #define LD_AP_TABLE0    (UINT64_C(1) << 61) /* no PL0 access below */
 #define LD_AP_TABLE1    (UINT64_C(1) << 62) /* read-only below */
-#define LD_TABLE_BITS   (LD_PXN_TABLE | LD_XN_TABLE | LD_AP_TABLE0 | LD_AP_TABLE1)
+#define LD_NS_TABLE     (UINT64_C(1) << 63)
 #define LD_TABLE_SHIFT  59
 #define LD_BLOCK1_SHIFT 30
 #define LD_BLOCK2_SHIFT 21
@@ -71,11 +72,13 @@
 #define SD_SECTION_XN         (UINT32_C(1) << 4)
 #define SD_SECTION_PXN        (UINT32_C(1) << 0)
 #define SD_SECTION_NG         (UINT32_C(1) << 17)
+#define SD_SECTION_NS         (UINT32_C(1) << 19)
 #define SD_SECTION_S(d)       (((d) >> 16) & 1u)
 #define SD_SECTION_AP(d)      ((((d) >> 10) & 3u) | (((d) >> 13) & 4u))
 #define SD_SECTION_TEXCB(d)   ((((d) >> 10) & 0x1cu) | (((d) >> 2) & 3u))
 #define SD_SUPER_PA35_32(d)   (((d) >> 20) & 15u)
 #define SD_SUPER_PA39_36(d)   (((d) >> 5) & 15u)
+#define SD_TABLE_NS           (UINT32_C(1) << 3)
 #define SD_TABLE_PXN          (UINT32_C(1) << 2)
 #define SD_PAGE_NG            (UINT32_C(1) << 11)
 #define SD_PAGE_S(d)          (((d) >> 10) & 1u)

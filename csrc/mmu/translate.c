@@ -25,7 +25,7 @@ static void flat(const pe_regime *regime, uint32_t va, pe_access access, pe_tran
         .attr = type.attr,
         .shareability = type.shareability,
         .size_log2 = SD_SMALL_SHIFT,
-        .flags = PE_TF_MMU_OFF | PE_TF_NS,
+        .flags = PE_TF_MMU_OFF,
     };
 }
 

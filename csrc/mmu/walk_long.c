@@ -25,9 +25,6 @@ PE_ALWAYS_INLINE void finish(const pe_regime *regime, uint32_t va, pe_access acc
     uint64_t leaf = out->descriptor;
     pe_prot_pair prot;
     out->fault = pe_check_long(regime->sctlr, leaf, tables, access, privileged, &prot);
-    if (out->fault == PE_FAULT_ACCESS_FLAG) {
-        return;
-    }
     pe_memory_type type = pe_attr_long(regime, leaf);
     unsigned shift = level_shift(out->level);
     uint64_t offset = (UINT64_C(1) << shift) - 1;
@@ -37,7 +34,8 @@ PE_ALWAYS_INLINE void finish(const pe_regime *regime, uint32_t va, pe_access acc
     out->attr = type.attr;
     out->shareability = type.shareability;
     out->size_log2 = (uint8_t)shift;
-    out->flags |= (uint8_t)((leaf & LD_NG ? PE_TF_NG : 0) | (leaf & LD_CONTIGUOUS ? PE_TF_CONTIGUOUS : 0));
+    out->flags |= (uint8_t)((leaf & LD_NG ? PE_TF_NG : 0) | (leaf & LD_CONTIGUOUS ? PE_TF_CONTIGUOUS : 0) |
+                            ((leaf & LD_NS) || (tables & LD_NS_TABLE) ? PE_TF_NS : 0));
 }
 
 PE_ALWAYS_INLINE void walk_long(const pe_mem *mem, const pe_regime *regime, uint32_t va, pe_access access,
@@ -47,7 +45,7 @@ PE_ALWAYS_INLINE void walk_long(const pe_mem *mem, const pe_regime *regime, uint
     *out = (pe_translation){
         .fault = PE_FAULT_TRANSLATION,
         .level = 1,
-        .flags = (uint8_t)(PE_TF_NS | (region.second ? PE_TF_TTBR1 : 0)),
+        .flags = region.second ? PE_TF_TTBR1 : 0,
     };
     if (region.gap || region.disabled) {
         return;

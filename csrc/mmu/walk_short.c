@@ -28,7 +28,8 @@ PE_ALWAYS_INLINE leaf decode_section(uint32_t d, uint32_t va)
         .texcb = SD_SECTION_TEXCB(d),
         .s = SD_SECTION_S(d),
         .shift = shift,
-        .flags = (super ? PE_TF_SUPERSECTION : 0u) | (d & SD_SECTION_NG ? PE_TF_NG : 0u),
+        .flags = (d & SD_SECTION_NS ? PE_TF_NS : 0u) | (super ? PE_TF_SUPERSECTION : 0u) |
+                 (d & SD_SECTION_NG ? PE_TF_NG : 0u),
     };
 }
 
@@ -45,7 +46,7 @@ PE_ALWAYS_INLINE leaf decode_page(uint32_t d, uint32_t va, uint32_t first)
         .texcb = large ? SD_LARGE_TEXCB(d) : SD_SMALL_TEXCB(d),
         .s = SD_PAGE_S(d),
         .shift = shift,
-        .flags = (large ? PE_TF_LARGE : 0u) | (d & SD_PAGE_NG ? PE_TF_NG : 0u),
+        .flags = (first & SD_TABLE_NS ? PE_TF_NS : 0u) | (large ? PE_TF_LARGE : 0u) | (d & SD_PAGE_NG ? PE_TF_NG : 0u),
     };
 }
 
@@ -55,9 +56,6 @@ PE_ALWAYS_INLINE void finish(const pe_regime *regime, pe_access access, bool pri
     unsigned domain_access = DACR_ACCESS(regime->dacr, out->domain);
     pe_prot_pair prot;
     out->fault = pe_check_short(regime->sctlr, l->ap, l->xn, l->pxn, domain_access, access, privileged, &prot);
-    if (out->fault == PE_FAULT_ACCESS_FLAG || out->fault == PE_FAULT_DOMAIN) {
-        return;
-    }
     pe_memory_type type = pe_attr_short(regime, l->texcb, l->s);
     out->pa = l->pa;
     out->prot = prot.of[privileged];
@@ -93,7 +91,7 @@ PE_ALWAYS_INLINE void walk_short(const pe_mem *mem, const pe_regime *regime, uin
     *out = (pe_translation){
         .fault = PE_FAULT_TRANSLATION,
         .level = 1,
-        .flags = (uint8_t)(PE_TF_NS | (region.second ? PE_TF_TTBR1 : 0)),
+        .flags = region.second ? PE_TF_TTBR1 : 0,
     };
     if (region.disabled) {
         return;
