@@ -67,10 +67,10 @@ void cpu_load_regime(pe_cpu *cpu)
 
 /* ---- construction ---- */
 
-static pe_status add_hook(pe_cpu *cpu, int type, void *callback, uint64_t begin, uint64_t end, pe_error *err)
+static pe_status add_hook(pe_cpu *cpu, int type, void *callback, pe_error *err)
 {
     uc_hook hook = 0;
-    uc_err e = cpu->machine->engine.hook_add(cpu->uc, &hook, type, callback, cpu, begin, end);
+    uc_err e = cpu->machine->engine.hook_add(cpu->uc, &hook, type, callback, cpu, 1, 0);
     return e == UC_ERR_OK ? PE_OK : pe_fail(err, PE_ERR_ENGINE, "hook %d: %s", type, cpu->machine->engine.strerror(e));
 }
 
@@ -146,18 +146,15 @@ pe_cpu *cpu_new(pe_machine *machine, uint32_t index, pe_error *err)
     const struct {
         int type;
         void *callback;
-        uint64_t begin, end; /* begin > end: everywhere */
     } hooks[] = {
-        {UC_HOOK_TLB_FILL, (void *)(uintptr_t)fill_hook, 1, 0},
-        {UC_HOOK_BLOCK, (void *)(uintptr_t)run_block_hook, 1, 0},
-        {UC_HOOK_INSN_INVALID, (void *)(uintptr_t)trap_invalid_hook, 1, 0},
-        {UC_HOOK_INTR, (void *)(uintptr_t)trap_interrupt_hook, 1, 0},
-        /* where a memory hook reaches, every store takes the slow path: flash only */
-        {UC_HOOK_MEM_WRITE_PROT, (void *)(uintptr_t)flash_write_hook, 0, 2ull * BOARD_FLASH_SIZE - 1},
+        {UC_HOOK_TLB_FILL, (void *)(uintptr_t)fill_hook},
+        {UC_HOOK_BLOCK, (void *)(uintptr_t)run_block_hook},
+        {UC_HOOK_INSN_INVALID, (void *)(uintptr_t)trap_invalid_hook},
+        {UC_HOOK_INTR, (void *)(uintptr_t)trap_interrupt_hook},
     };
     pe_status status = cpu_open(cpu, err);
     for (size_t i = 0; status == PE_OK && i < sizeof hooks / sizeof hooks[0]; i++) {
-        status = add_hook(cpu, hooks[i].type, hooks[i].callback, hooks[i].begin, hooks[i].end, err);
+        status = add_hook(cpu, hooks[i].type, hooks[i].callback, err);
     }
     if (status != PE_OK) {
         cpu_free(cpu);

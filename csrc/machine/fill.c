@@ -7,6 +7,8 @@
  *   - a store to a code page drops its translations on every CPU, flushes and makes it writable. */
 #include "machine.h"
 
+#define FLASH_PAGES (2ull * BOARD_FLASH_SIZE / PE_PAGE_SIZE)
+
 /* The engine numbers RAM in map order: two banks of flash, then RAM. */
 static inline bool ram_offset(const pe_machine *m, uint64_t pa, uint64_t *offset)
 {
@@ -190,11 +192,18 @@ static uint32_t grant_data(pe_cpu *cpu, pe_access access, const pe_translation *
         drop_page(m, page);
         fill_flush_all(m);
     }
-    if (t->prot & PE_PROT_WRITE) {
+    if (t->prot & PE_PROT_WRITE && page >= FLASH_PAGES) {
         bit_set(m->writable_pages, page);
         perms |= UC_PROT_WRITE;
     }
     return perms;
+}
+
+/* Stores to flash are commands, loads are too where the bank does not show its array. */
+static uint32_t grant_flash_window(const pe_machine *m, const pe_translation *t)
+{
+    const uint32_t read = t->prot & PE_PROT_READ && !flash_shows_array(m, t->pa) ? UC_PROT_READ : 0;
+    return read | (t->prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
 }
 
 bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *entry, void *user)
@@ -218,9 +227,9 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
             return fill_fail(cpu, access, va, &t);
         }
         entry->perms = (t.prot & PE_PROT_READ ? UC_PROT_READ : 0) | (t.prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
-    } else if (t.pa < 2ull * BOARD_FLASH_SIZE && !flash_shows_array(m, t.pa)) {
+    } else if (t.pa < 2ull * BOARD_FLASH_SIZE && (access == PE_WRITE || !flash_shows_array(m, t.pa))) {
         entry->paddr = BOARD_FLASH_WINDOW + t.pa;
-        entry->perms = (t.prot & PE_PROT_READ ? UC_PROT_READ : 0) | (t.prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
+        entry->perms = grant_flash_window(m, &t);
     } else {
         entry->perms =
             access == PE_FETCH ? grant_fetch(cpu, va, &t, offset >> 12) : grant_data(cpu, access, &t, offset >> 12);

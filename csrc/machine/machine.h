@@ -357,7 +357,6 @@ void fw_cfg_write(pe_machine *machine, uint32_t offset, unsigned size, uint32_t 
 bool flash_shows_array(const pe_machine *machine, uint64_t pa);
 uint64_t flash_window_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);
 void flash_window_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
-bool flash_write_hook(uc_engine *uc, uc_mem_type type, uint64_t pa, int size, int64_t value, void *user);
 
 bool queue_push(byte_queue *queue, const void *data, size_t len);
 size_t queue_pop(byte_queue *queue, void *data, size_t len);
