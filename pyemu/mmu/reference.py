@@ -1,0 +1,459 @@
+"""A second stage-1 walker, in plain Python, written from the architecture manual and used only to judge the first.
+
+The C core (csrc/mmu) answers every question that pyemu asks.  This module answers the same questions slowly and
+independently: tests and ``python -m pyemu.mmu.check`` compare the two.  It shares no code and no table with the C
+core; only the numbers of :class:`Fault` and :class:`Access` are those of csrc/pyemu.h, so that results compare.
+
+Sections are those of the ARM Architecture Reference Manual, ARMv7-A and ARMv7-R edition, ARM DDI 0406C.  The model is
+the Non-secure PL1&0 stage-1 regime of an implementation with the Large Physical Address and Virtualization Extensions
+(Cortex-A7, Cortex-A15).
+
+Memory is a function ``read(pa, size)`` that returns ``size`` bytes at ``pa`` as a little-endian integer, or None where
+there is no memory.  A regime is any object with the CP15 registers as integers (:class:`RegimeLike`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Protocol
+
+from pyemu.mmu.reference_attributes import MemoryType, mair_type, par32_attributes, short_type
+
+__all__ = [
+    "Access",
+    "Fault",
+    "ReadMemory",
+    "RegimeLike",
+    "Step",
+    "Translation",
+    "fault_status",
+    "par",
+    "translate",
+]
+
+ReadMemory = Callable[[int, int], "int | None"]
+
+SCTLR_M, SCTLR_WXN, SCTLR_UWXN, SCTLR_EE, SCTLR_TRE, SCTLR_AFE = (1 << n for n in (0, 19, 20, 25, 28, 29))
+TTBCR_EAE = 1 << 31
+
+
+class RegimeLike(Protocol):
+    """The registers that a translation depends on; mair0 and mair1 are PRRR and NMRR when TTBCR.EAE is 0."""
+
+    @property
+    def sctlr(self) -> int: ...
+    @property
+    def ttbcr(self) -> int: ...
+    @property
+    def ttbr0(self) -> int: ...
+    @property
+    def ttbr1(self) -> int: ...
+    @property
+    def dacr(self) -> int: ...
+    @property
+    def mair0(self) -> int: ...
+    @property
+    def mair1(self) -> int: ...
+
+
+class Access(IntEnum):
+    READ = 0
+    WRITE = 1
+    FETCH = 2
+
+
+class Fault(IntEnum):
+    NONE = 0
+    ALIGNMENT = 1
+    EXTERNAL_WALK = 2
+    TRANSLATION = 3
+    ACCESS_FLAG = 4
+    DOMAIN = 5
+    PERMISSION = 6
+    EXTERNAL = 7
+    DEBUG = 8
+
+
+@dataclass(frozen=True)
+class Step:
+    """One descriptor read; ``descriptor`` is None where the address has no memory."""
+
+    level: int
+    ttbr: int
+    table_pa: int
+    index: int
+    descriptor_pa: int
+    descriptor: int | None
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The answer for one address, privilege and access.
+
+    ``pa`` is the output address (bytes, 40 bits) also where a leaf was found that does not permit the access.
+    ``rights`` and ``rights_other`` are subsets of "rwx" for the privilege asked and for the other one.  ``memory`` is
+    None where no leaf was found.
+    """
+
+    fault: Fault
+    level: int
+    steps: tuple[Step, ...] = ()
+    pa: int = 0
+    size_log2: int = 0
+    domain: int = 0
+    manager: bool = False
+    not_global: bool = False
+    contiguous: bool = False
+    supersection: bool = False
+    large: bool = False
+    ns: bool = False
+    rights: str = ""
+    rights_other: str = ""
+    memory: MemoryType | None = None
+
+    @property
+    def ok(self) -> bool:
+        return self.fault is Fault.NONE
+
+    @property
+    def descriptor(self) -> int:
+        """The leaf, or the descriptor that faults; 0 where none was read."""
+        return (self.steps[-1].descriptor or 0) if self.steps else 0
+
+    @property
+    def descriptor_pa(self) -> int:
+        return self.steps[-1].descriptor_pa if self.steps else 0
+
+
+@dataclass
+class _Walker:
+    """Reads descriptors in the regime's byte order and remembers each of them."""
+
+    read: ReadMemory
+    big_endian: bool
+    size: int
+    steps: list[Step] = field(default_factory=list)
+
+    def fetch(self, level: int, ttbr: int, table: int, index: int) -> int | None:
+        pa = table + index * self.size
+        value = self.read(pa, self.size)
+        if value is not None and self.big_endian:
+            value = int.from_bytes(value.to_bytes(self.size, "little"), "big")
+        self.steps.append(Step(level, ttbr, table, index, pa, value))
+        return value
+
+    def stop(self, fault: Fault, level: int, domain: int = 0) -> Translation:
+        return Translation(fault=fault, level=level, steps=tuple(self.steps), domain=domain)
+
+
+def bits(value: int, high: int, low: int) -> int:
+    """The field value<high:low>."""
+    return (value >> low) & ((1 << (high - low + 1)) - 1)
+
+
+def translate(
+    read: ReadMemory, regime: RegimeLike, va: int, access: Access | int, privileged: bool
+) -> Translation:
+    """Translate ``va`` (32 bits) for one access.  A fault is an answer, not an exception."""
+    if not regime.sctlr & SCTLR_M:
+        # B3.2.1: flat, no checks, data is Strongly-ordered.
+        return Translation(
+            Fault.NONE, 0, pa=va, rights="rwx", rights_other="rwx", memory=mair_type(0x00, 0b10)
+        )
+    walk = _walk_long if regime.ttbcr & TTBCR_EAE else _walk_short
+    return walk(read, regime, va, Access(access), privileged)
+
+
+# ---- permissions: B3.7 ---------------------------------------------------------------------------------------
+
+# AP[2:0] -> rights at PL1, rights at PL0 (table B3-8).  0b100 is reserved: no access is given.
+_DATA_RIGHTS = {
+    0b000: ("", ""),
+    0b001: ("rw", ""),
+    0b010: ("rw", "r"),
+    0b011: ("rw", "rw"),
+    0b100: ("", ""),
+    0b101: ("r", ""),
+    0b110: ("r", "r"),
+    0b111: ("r", "r"),
+}
+
+
+def _rights(regime: RegimeLike, ap: int, xn: bool, pxn: bool) -> tuple[str, str]:
+    """Rights at PL1 and at PL0 as subsets of "rwx" (B3.7.1, B3.7.2)."""
+    pl1, pl0 = _DATA_RIGHTS[ap]
+    wxn = bool(regime.sctlr & SCTLR_WXN)
+    uwxn = bool(regime.sctlr & SCTLR_UWXN)
+    never_pl0 = xn or (wxn and "w" in pl0)
+    never_pl1 = xn or pxn or (wxn and "w" in pl1) or (uwxn and "w" in pl0)
+    if "r" in pl1 and not never_pl1:
+        pl1 += "x"
+    if "r" in pl0 and not never_pl0:
+        pl0 += "x"
+    return pl1, pl0
+
+
+def _permit(
+    leaf: Translation, access_flag: bool, domain: int | None, rights: tuple[str, str], access: Access, priv: bool
+) -> Translation:
+    """The checks on a leaf, in the order of B3.13: access flag, domain, permission.
+
+    ``domain`` is the field of DACR: 0 no access, 1 client, 3 manager; None where the format has no domains.
+    """
+    if domain == 3:
+        # A manager's accesses are not checked, execute-never included (B3.12.3); the access flag still is.
+        rights = ("rwx", "rwx")
+        leaf = replace(leaf, manager=True)
+    elif domain in (0, 2):
+        rights = ("", "")
+    mine, other = rights if priv else (rights[1], rights[0])
+    leaf = replace(leaf, rights=mine, rights_other=other)
+    if not access_flag:
+        return replace(leaf, fault=Fault.ACCESS_FLAG)
+    if domain in (0, 2):
+        return replace(leaf, fault=Fault.DOMAIN)
+    if "rwx"[access] not in mine:
+        return replace(leaf, fault=Fault.PERMISSION)
+    return leaf
+
+
+# ---- long descriptors: B3.6 ----------------------------------------------------------------------------------
+
+
+def _select_long(regime: RegimeLike, va: int) -> tuple[int, int] | None:
+    """(which TTBR, its TxSZ), or None for a VA in the gap between the two (B3.6.4, table B3-3)."""
+    t0sz, t1sz = bits(regime.ttbcr, 2, 0), bits(regime.ttbcr, 18, 16)
+    last0 = 0xFFFFFFFF >> t0sz
+    if t1sz == 0:
+        return (1, 0) if va > last0 else (0, t0sz)
+    if va >= 0x100000000 - (1 << (32 - t1sz)):
+        return 1, t1sz
+    return (0, t0sz) if va <= last0 else None
+
+
+def _walk_long(
+    read: ReadMemory, regime: RegimeLike, va: int, access: Access, privileged: bool
+) -> Translation:
+    walker = _Walker(read, bool(regime.sctlr & SCTLR_EE), 8)
+    selected = _select_long(regime, va)
+    if selected is None:
+        return walker.stop(Fault.TRANSLATION, 1)
+    ttbr, txsz = selected
+    if bits(regime.ttbcr, 23, 23) if ttbr else bits(regime.ttbcr, 7, 7):
+        return walker.stop(Fault.TRANSLATION, 1)  # EPD1, EPD0
+
+    # B3.6.6: TxSZ of 2 or more leaves so few bits that the walk starts at level 2.
+    level = 1 if txsz <= 1 else 2
+    input_bits = 32 - txsz
+    align = 5 - txsz if level == 1 else 14 - txsz
+    table = bits(regime.ttbr1 if ttbr else regime.ttbr0, 39, align) << align
+    no_user = read_only = xn_table = pxn_table = ns_table = 0
+    while True:
+        low = 39 - 9 * level  # the lowest VA bit that this level resolves: 30, 21, 12
+        high = input_bits - 1 if not walker.steps else low + 8
+        descriptor = walker.fetch(level, ttbr, table, bits(va, high, low))
+        if descriptor is None:
+            return walker.stop(Fault.EXTERNAL_WALK, level)
+        kind = bits(descriptor, 1, 0)
+        if kind in (0b00, 0b10) or (level == 3 and kind == 0b01):
+            return walker.stop(Fault.TRANSLATION, level)
+        if level == 3 or kind == 0b01:
+            break
+        ns_table |= bits(descriptor, 63, 63)
+        read_only |= bits(descriptor, 62, 62)
+        no_user |= bits(descriptor, 61, 61)
+        xn_table |= bits(descriptor, 60, 60)
+        pxn_table |= bits(descriptor, 59, 59)
+        table = bits(descriptor, 39, 12) << 12
+        level += 1
+
+    # B3.6.2: AP[2:1] read as AP[2:0] with AP[0] = 1, after the tables above took their share (B3.6.3).
+    ap2 = bits(descriptor, 7, 7) | read_only
+    ap1 = bits(descriptor, 6, 6) & ~no_user
+    index = bits(descriptor, 4, 2)
+    mair = regime.mair1 if index >= 4 else regime.mair0
+    leaf = Translation(
+        fault=Fault.NONE,
+        level=level,
+        steps=tuple(walker.steps),
+        pa=bits(descriptor, 39, low) << low | bits(va, low - 1, 0),
+        size_log2=low,
+        not_global=bool(bits(descriptor, 11, 11)),
+        contiguous=bool(bits(descriptor, 52, 52)),
+        ns=bool(bits(descriptor, 5, 5) | ns_table),
+        memory=mair_type(bits(mair, 8 * (index & 3) + 7, 8 * (index & 3)), bits(descriptor, 9, 8)),
+    )
+    rights = _rights(
+        regime,
+        ap2 << 2 | ap1 << 1 | 1,
+        bool(bits(descriptor, 54, 54) | xn_table),
+        bool(bits(descriptor, 53, 53) | pxn_table),
+    )
+    return _permit(leaf, bool(bits(descriptor, 10, 10)), None, rights, access, privileged)
+
+
+# ---- short descriptors: B3.5 ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _ShortLeaf:
+    """The fields of a section, supersection, large or small page under their common names (B3.5.1)."""
+
+    base: int
+    size_log2: int
+    ap: int
+    texcb: int
+    xn: int
+    s: int
+    ng: int
+
+
+def _section(d: int) -> _ShortLeaf:
+    if bits(d, 18, 18):
+        base, size_log2 = bits(d, 8, 5) << 36 | bits(d, 23, 20) << 32 | bits(d, 31, 24) << 24, 24
+    else:
+        base, size_log2 = bits(d, 31, 20) << 20, 20
+    ap = bits(d, 15, 15) << 2 | bits(d, 11, 10)
+    texcb = bits(d, 14, 12) << 2 | bits(d, 3, 2)
+    return _ShortLeaf(base, size_log2, ap, texcb, bits(d, 4, 4), bits(d, 16, 16), bits(d, 17, 17))
+
+
+def _page(d: int) -> _ShortLeaf:
+    ap = bits(d, 9, 9) << 2 | bits(d, 5, 4)
+    if bits(d, 1, 1):
+        base, size_log2, tex, xn = bits(d, 31, 12) << 12, 12, bits(d, 8, 6), bits(d, 0, 0)
+    else:
+        base, size_log2, tex, xn = bits(d, 31, 16) << 16, 16, bits(d, 14, 12), bits(d, 15, 15)
+    return _ShortLeaf(base, size_log2, ap, tex << 2 | bits(d, 3, 2), xn, bits(d, 10, 10), bits(d, 11, 11))
+
+
+def _walk_short(
+    read: ReadMemory, regime: RegimeLike, va: int, access: Access, privileged: bool
+) -> Translation:
+    walker = _Walker(read, bool(regime.sctlr & SCTLR_EE), 4)
+    # B3.5.4: TTBR1 translates every VA whose N top bits are not all zero.
+    n = bits(regime.ttbcr, 2, 0)
+    ttbr = 1 if n and va >> (32 - n) else 0
+    if bits(regime.ttbcr, 5, 5) if ttbr else bits(regime.ttbcr, 4, 4):
+        return walker.stop(Fault.TRANSLATION, 1)  # PD1, PD0
+    if ttbr:
+        table = bits(regime.ttbr1, 31, 14) << 14
+        index = bits(va, 31, 20)
+    else:
+        table = bits(regime.ttbr0, 31, 14 - n) << (14 - n)
+        index = bits(va, 31 - n, 20)
+
+    first = walker.fetch(1, ttbr, table, index)
+    if first is None:
+        return walker.stop(Fault.EXTERNAL_WALK, 1)
+    kind = bits(first, 1, 0)
+    if kind == 0b00:
+        return walker.stop(Fault.TRANSLATION, 1)
+    if kind == 0b01:
+        domain, pxn, ns, level = bits(first, 8, 5), bits(first, 2, 2), bits(first, 3, 3), 2
+        second = walker.fetch(2, ttbr, bits(first, 31, 10) << 10, bits(va, 19, 12))
+        if second is None:
+            return walker.stop(Fault.EXTERNAL_WALK, 2, domain)
+        if bits(second, 1, 0) == 0b00:
+            return walker.stop(Fault.TRANSLATION, 2, domain)
+        d = _page(second)
+    else:
+        d = _section(first)
+        pxn, ns, level = bits(first, 0, 0), bits(first, 19, 19), 1
+        domain = 0 if d.size_log2 == 24 else bits(first, 8, 5)
+
+    # B3.7.4: with AFE, AP[0] is the access flag and AP[2:1] the simplified model.
+    afe = bool(regime.sctlr & SCTLR_AFE)
+    leaf = Translation(
+        fault=Fault.NONE,
+        level=level,
+        steps=tuple(walker.steps),
+        pa=d.base | bits(va, d.size_log2 - 1, 0),
+        size_log2=d.size_log2,
+        domain=domain,
+        not_global=bool(d.ng),
+        supersection=d.size_log2 == 24,
+        large=d.size_log2 == 16,
+        ns=bool(ns),
+        memory=short_type(regime.mair0, regime.mair1, bool(regime.sctlr & SCTLR_TRE), d.texcb, d.s),
+    )
+    rights = _rights(regime, d.ap | afe, bool(d.xn), bool(pxn))
+    access_flag = not afe or bool(d.ap & 1)
+    return _permit(leaf, access_flag, bits(regime.dacr, 2 * domain + 1, 2 * domain), rights, access, privileged)
+
+
+# ---- what the registers show: B3.13, B4.1 --------------------------------------------------------------------
+
+# Fault -> STATUS[5:0] without the level (B3.13.3, table B3-24).
+_LONG_STATUS = {
+    Fault.TRANSLATION: 0b000100,
+    Fault.ACCESS_FLAG: 0b001000,
+    Fault.PERMISSION: 0b001100,
+    Fault.EXTERNAL_WALK: 0b010100,
+}
+# (fault, level) -> FS[4:0] (B3.13.3, table B3-23).
+_SHORT_STATUS = {
+    (Fault.TRANSLATION, 1): 0b00101,
+    (Fault.TRANSLATION, 2): 0b00111,
+    (Fault.ACCESS_FLAG, 1): 0b00011,
+    (Fault.ACCESS_FLAG, 2): 0b00110,
+    (Fault.DOMAIN, 1): 0b01001,
+    (Fault.DOMAIN, 2): 0b01011,
+    (Fault.PERMISSION, 1): 0b01101,
+    (Fault.PERMISSION, 2): 0b01111,
+    (Fault.EXTERNAL_WALK, 1): 0b01100,
+    (Fault.EXTERNAL_WALK, 2): 0b01110,
+}
+# Faults without a level: short FS, long STATUS.
+_FLAT_STATUS = {
+    Fault.ALIGNMENT: (0b00001, 0b100001),
+    Fault.DEBUG: (0b00010, 0b100010),
+    Fault.EXTERNAL: (0b01000, 0b010000),
+}
+
+
+def _status(regime: RegimeLike, t: Translation) -> int:
+    long_format = bool(regime.ttbcr & TTBCR_EAE)
+    if t.fault in _FLAT_STATUS:
+        return _FLAT_STATUS[t.fault][long_format]
+    if long_format:
+        return _LONG_STATUS[t.fault] | t.level
+    return _SHORT_STATUS[t.fault, t.level]
+
+
+def fault_status(
+    regime: RegimeLike, t: Translation, access: Access | int, cache_maintenance: bool = False
+) -> int:
+    """DFSR, or IFSR for a fetch, after the fault ``t`` (B4.1.52, B4.1.96)."""
+    status = _status(regime, t)
+    value = status | 1 << 9 if regime.ttbcr & TTBCR_EAE else bits(status, 3, 0) | bits(status, 4, 4) << 10
+    if access == Access.FETCH:
+        return value
+    if not regime.ttbcr & TTBCR_EAE:
+        value |= t.domain << 4
+    if cache_maintenance:
+        return value | 1 << 13 | 1 << 11  # CM; such a fault always counts as a write
+    return value | (1 << 11 if access == Access.WRITE else 0)
+
+
+def par(regime: RegimeLike, t: Translation) -> int:
+    """PAR after an ATS1C* operation whose translation gave ``t`` (B4.1.112): 64 bits with EAE, else 32.
+
+    NS reads as 1: the Non-secure regime's output is Non-secure.  Memory attributes that the architecture leaves
+    IMPLEMENTATION DEFINED or UNPREDICTABLE are 0; see ``Translation.memory.defined``.
+    """
+    if regime.ttbcr & TTBCR_EAE:
+        if not t.ok:
+            return 1 << 11 | _status(regime, t) << 1 | 1
+        assert t.memory is not None
+        return t.memory.attr << 56 | bits(t.pa, 39, 12) << 12 | 1 << 11 | 1 << 9 | t.memory.shareability << 7
+    if not t.ok:
+        return _status(regime, t) << 1 | 1
+    assert t.memory is not None
+    if t.supersection:
+        address = bits(t.pa, 31, 24) << 24 | bits(t.pa, 39, 32) << 16 | 1 << 1
+    else:
+        address = bits(t.pa, 31, 12) << 12
+    return address | 1 << 9 | par32_attributes(t.memory)
