@@ -92,9 +92,9 @@ class Step:
 class Translation:
     """The answer for one address, privilege and access.
 
-    ``pa`` is the output address (bytes, 40 bits) also where a leaf was found that does not permit the access.
-    ``rights`` and ``rights_other`` are subsets of "rwx" for the privilege asked and for the other one.  ``memory`` is
-    None where no leaf was found.
+    ``pa`` is the output address (40 bits) also where a leaf was found that does not permit the access.  ``rights`` and
+    ``rights_other`` are subsets of "rwx" for the privilege asked and for the other one.  ``ns`` is what the descriptors
+    say; it has no effect in the Non-secure regime.  ``memory`` is None where no leaf was found.
     """
 
     fault: Fault
@@ -158,10 +158,9 @@ def translate(
 ) -> Translation:
     """Translate ``va`` (32 bits) for one access.  A fault is an answer, not an exception."""
     if not regime.sctlr & SCTLR_M:
-        # B3.2.1: flat, no checks, data is Strongly-ordered.
-        return Translation(
-            Fault.NONE, 0, pa=va, rights="rwx", rights_other="rwx", memory=mair_type(0x00, 0b10)
-        )
+        # B3.2.1: flat, no checks.  Data is Strongly-ordered; the type of a fetch depends on SCTLR.I and is left open.
+        memory = MemoryType(0x00, 0b10, defined=access != Access.FETCH)
+        return Translation(Fault.NONE, 0, pa=va, rights="rwx", rights_other="rwx", memory=memory)
     walk = _walk_long if regime.ttbcr & TTBCR_EAE else _walk_short
     return walk(read, regime, va, Access(access), privileged)
 
