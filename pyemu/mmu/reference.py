@@ -1,130 +1,52 @@
-"""A second stage-1 walker, in plain Python, written from the architecture manual and used only to judge the first.
+"""A second stage-1 walker in plain Python, written from the architecture manual to judge the first.
 
-The C core (csrc/mmu) answers every question that pyemu asks.  This module answers the same questions slowly and
-independently: tests and ``python -m pyemu.mmu.check`` compare the two.  It shares no code and no table with the C
-core; only the numbers of :class:`Fault` and :class:`Access` are those of csrc/pyemu.h, so that results compare.
+The C core (csrc/mmu) answers every question that pyemu asks.  This module answers the same questions slowly
+and independently: tests and ``python -m pyemu.mmu.check`` compare the two.  It shares no code and no table
+with the C core; only the numbers of :class:`Fault` and :class:`Access` are those of csrc/pyemu.h, so that
+results compare.
 
-Sections are those of the ARM Architecture Reference Manual, ARMv7-A and ARMv7-R edition, ARM DDI 0406C.  The model is
-the Non-secure PL1&0 stage-1 regime of an implementation with the Large Physical Address and Virtualization Extensions
-(Cortex-A7, Cortex-A15).
+Sections are those of the ARM Architecture Reference Manual, ARMv7-A and ARMv7-R edition, ARM DDI 0406C.
+The model is the Non-secure PL1&0 stage-1 regime of an implementation with the Large Physical Address and
+Virtualization Extensions (Cortex-A7, Cortex-A15).
 
-Memory is a function ``read(pa, size)`` that returns ``size`` bytes at ``pa`` as a little-endian integer, or None where
-there is no memory.  A regime is any object with the CP15 registers as integers (:class:`RegimeLike`).
+Memory is a function ``read(pa, size)`` that returns ``size`` bytes at ``pa`` as a little-endian integer, or
+None where there is no memory.  A regime is any object with the CP15 registers as integers
+(:class:`RegimeLike`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from enum import IntEnum
-from typing import Protocol
 
-from pyemu.mmu.reference_attributes import MemoryType, mair_type, par32_attributes, short_type
+from pyemu.mmu.reference_attributes import MemoryType, mair_type, short_type
+from pyemu.mmu.reference_status import fault_status, par
+from pyemu.mmu.reference_types import (
+    TTBCR_EAE,
+    Access,
+    Fault,
+    ReadMemory,
+    RegimeLike,
+    Step,
+    Translation,
+    bits,
+)
 
 __all__ = [
+    "SCTLR_UWXN",
+    "SCTLR_WXN",
     "Access",
     "Fault",
     "ReadMemory",
     "RegimeLike",
     "Step",
     "Translation",
+    "bits",
     "fault_status",
     "par",
     "translate",
 ]
 
-ReadMemory = Callable[[int, int], "int | None"]
-
 SCTLR_M, SCTLR_WXN, SCTLR_UWXN, SCTLR_EE, SCTLR_TRE, SCTLR_AFE = (1 << n for n in (0, 19, 20, 25, 28, 29))
-TTBCR_EAE = 1 << 31
-
-
-class RegimeLike(Protocol):
-    """The registers that a translation depends on; mair0 and mair1 are PRRR and NMRR when TTBCR.EAE is 0."""
-
-    @property
-    def sctlr(self) -> int: ...
-    @property
-    def ttbcr(self) -> int: ...
-    @property
-    def ttbr0(self) -> int: ...
-    @property
-    def ttbr1(self) -> int: ...
-    @property
-    def dacr(self) -> int: ...
-    @property
-    def mair0(self) -> int: ...
-    @property
-    def mair1(self) -> int: ...
-
-
-class Access(IntEnum):
-    READ = 0
-    WRITE = 1
-    FETCH = 2
-
-
-class Fault(IntEnum):
-    NONE = 0
-    ALIGNMENT = 1
-    EXTERNAL_WALK = 2
-    TRANSLATION = 3
-    ACCESS_FLAG = 4
-    DOMAIN = 5
-    PERMISSION = 6
-    EXTERNAL = 7
-    DEBUG = 8
-
-
-@dataclass(frozen=True)
-class Step:
-    """One descriptor read; ``descriptor`` is None where the address has no memory."""
-
-    level: int
-    ttbr: int
-    table_pa: int
-    index: int
-    descriptor_pa: int
-    descriptor: int | None
-
-
-@dataclass(frozen=True)
-class Translation:
-    """The answer for one address, privilege and access.
-
-    ``pa`` is the output address (40 bits) also where a leaf was found that does not permit the access.  ``rights`` and
-    ``rights_other`` are subsets of "rwx" for the privilege asked and for the other one.  ``ns`` is what the descriptors
-    say; it has no effect in the Non-secure regime.  ``memory`` is None where no leaf was found.
-    """
-
-    fault: Fault
-    level: int
-    steps: tuple[Step, ...] = ()
-    pa: int = 0
-    size_log2: int = 0
-    domain: int = 0
-    manager: bool = False
-    not_global: bool = False
-    contiguous: bool = False
-    supersection: bool = False
-    large: bool = False
-    ns: bool = False
-    rights: str = ""
-    rights_other: str = ""
-    memory: MemoryType | None = None
-
-    @property
-    def ok(self) -> bool:
-        return self.fault is Fault.NONE
-
-    @property
-    def descriptor(self) -> int:
-        """The leaf, or the descriptor that faults; 0 where none was read."""
-        return (self.steps[-1].descriptor or 0) if self.steps else 0
-
-    @property
-    def descriptor_pa(self) -> int:
-        return self.steps[-1].descriptor_pa if self.steps else 0
 
 
 @dataclass
@@ -148,24 +70,21 @@ class _Walker:
         return Translation(fault=fault, level=level, steps=tuple(self.steps), domain=domain)
 
 
-def bits(value: int, high: int, low: int) -> int:
-    """The field value<high:low>."""
-    return (value >> low) & ((1 << (high - low + 1)) - 1)
-
-
 def translate(
     read: ReadMemory, regime: RegimeLike, va: int, access: Access | int, privileged: bool
 ) -> Translation:
     """Translate ``va`` (32 bits) for one access.  A fault is an answer, not an exception."""
     if not regime.sctlr & SCTLR_M:
-        # B3.2.1: flat, no checks.  Data is Strongly-ordered; the type of a fetch depends on SCTLR.I and is left open.
+        # B3.2.1: flat, no checks.  Data is Strongly-ordered; the type of a fetch depends on SCTLR.I and is
+        # left open.
         memory = MemoryType(0x00, 0b10, defined=access != Access.FETCH)
         return Translation(Fault.NONE, 0, pa=va, rights="rwx", rights_other="rwx", memory=memory)
     walk = _walk_long if regime.ttbcr & TTBCR_EAE else _walk_short
     return walk(read, regime, va, Access(access), privileged)
 
 
-# ---- permissions: B3.7 ---------------------------------------------------------------------------------------
+# ---- permissions: B3.7
+# ---------------------------------------------------------------------------------------
 
 # AP[2:0] -> rights at PL1, rights at PL0 (table B3-8).  0b100 is reserved: no access is given.
 _DATA_RIGHTS = {
@@ -195,7 +114,12 @@ def _rights(regime: RegimeLike, ap: int, xn: bool, pxn: bool) -> tuple[str, str]
 
 
 def _permit(
-    leaf: Translation, access_flag: bool, domain: int | None, rights: tuple[str, str], access: Access, priv: bool
+    leaf: Translation,
+    access_flag: bool,
+    domain: int | None,
+    rights: tuple[str, str],
+    access: Access,
+    pl1: bool,
 ) -> Translation:
     """The checks on a leaf, in the order of B3.13: access flag, domain, permission.
 
@@ -207,7 +131,7 @@ def _permit(
         leaf = replace(leaf, manager=True)
     elif domain in (0, 2):
         rights = ("", "")
-    mine, other = rights if priv else (rights[1], rights[0])
+    mine, other = rights if pl1 else (rights[1], rights[0])
     leaf = replace(leaf, rights=mine, rights_other=other)
     if not access_flag:
         return replace(leaf, fault=Fault.ACCESS_FLAG)
@@ -218,7 +142,8 @@ def _permit(
     return leaf
 
 
-# ---- long descriptors: B3.6 ----------------------------------------------------------------------------------
+# ---- long descriptors: B3.6
+# ----------------------------------------------------------------------------------
 
 
 def _select_long(regime: RegimeLike, va: int) -> tuple[int, int] | None:
@@ -293,7 +218,8 @@ def _walk_long(
     return _permit(leaf, bool(bits(descriptor, 10, 10)), None, rights, access, privileged)
 
 
-# ---- short descriptors: B3.5 ---------------------------------------------------------------------------------
+# ---- short descriptors: B3.5
+# ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -380,79 +306,5 @@ def _walk_short(
     )
     rights = _rights(regime, d.ap | afe, bool(d.xn), bool(pxn))
     access_flag = not afe or bool(d.ap & 1)
-    return _permit(leaf, access_flag, bits(regime.dacr, 2 * domain + 1, 2 * domain), rights, access, privileged)
-
-
-# ---- what the registers show: B3.13, B4.1 --------------------------------------------------------------------
-
-# Fault -> STATUS[5:0] without the level (B3.13.3, table B3-24).
-_LONG_STATUS = {
-    Fault.TRANSLATION: 0b000100,
-    Fault.ACCESS_FLAG: 0b001000,
-    Fault.PERMISSION: 0b001100,
-    Fault.EXTERNAL_WALK: 0b010100,
-}
-# (fault, level) -> FS[4:0] (B3.13.3, table B3-23).
-_SHORT_STATUS = {
-    (Fault.TRANSLATION, 1): 0b00101,
-    (Fault.TRANSLATION, 2): 0b00111,
-    (Fault.ACCESS_FLAG, 1): 0b00011,
-    (Fault.ACCESS_FLAG, 2): 0b00110,
-    (Fault.DOMAIN, 1): 0b01001,
-    (Fault.DOMAIN, 2): 0b01011,
-    (Fault.PERMISSION, 1): 0b01101,
-    (Fault.PERMISSION, 2): 0b01111,
-    (Fault.EXTERNAL_WALK, 1): 0b01100,
-    (Fault.EXTERNAL_WALK, 2): 0b01110,
-}
-# Faults without a level: short FS, long STATUS.
-_FLAT_STATUS = {
-    Fault.ALIGNMENT: (0b00001, 0b100001),
-    Fault.DEBUG: (0b00010, 0b100010),
-    Fault.EXTERNAL: (0b01000, 0b010000),
-}
-
-
-def _status(regime: RegimeLike, t: Translation) -> int:
-    long_format = bool(regime.ttbcr & TTBCR_EAE)
-    if t.fault in _FLAT_STATUS:
-        return _FLAT_STATUS[t.fault][long_format]
-    if long_format:
-        return _LONG_STATUS[t.fault] | t.level
-    return _SHORT_STATUS[t.fault, t.level]
-
-
-def fault_status(
-    regime: RegimeLike, t: Translation, access: Access | int, cache_maintenance: bool = False
-) -> int:
-    """DFSR, or IFSR for a fetch, after the fault ``t`` (B4.1.52, B4.1.96)."""
-    status = _status(regime, t)
-    value = status | 1 << 9 if regime.ttbcr & TTBCR_EAE else bits(status, 3, 0) | bits(status, 4, 4) << 10
-    if access == Access.FETCH:
-        return value
-    if not regime.ttbcr & TTBCR_EAE:
-        value |= t.domain << 4
-    if cache_maintenance:
-        return value | 1 << 13 | 1 << 11  # CM; such a fault always counts as a write
-    return value | (1 << 11 if access == Access.WRITE else 0)
-
-
-def par(regime: RegimeLike, t: Translation) -> int:
-    """PAR after an ATS1C* operation whose translation gave ``t`` (B4.1.112): 64 bits with EAE, else 32.
-
-    NS reads as 1: the Non-secure regime's output is Non-secure.  Memory attributes that the architecture leaves
-    IMPLEMENTATION DEFINED or UNPREDICTABLE are 0; see ``Translation.memory.defined``.
-    """
-    if regime.ttbcr & TTBCR_EAE:
-        if not t.ok:
-            return 1 << 11 | _status(regime, t) << 1 | 1
-        assert t.memory is not None
-        return t.memory.attr << 56 | bits(t.pa, 39, 12) << 12 | 1 << 11 | 1 << 9 | t.memory.shareability << 7
-    if not t.ok:
-        return _status(regime, t) << 1 | 1
-    assert t.memory is not None
-    if t.supersection:
-        address = bits(t.pa, 31, 24) << 24 | bits(t.pa, 39, 32) << 16 | 1 << 1
-    else:
-        address = bits(t.pa, 31, 12) << 12
-    return address | 1 << 9 | par32_attributes(t.memory)
+    domain_field = bits(regime.dacr, 2 * domain + 1, 2 * domain)
+    return _permit(leaf, access_flag, domain_field, rights, access, privileged)

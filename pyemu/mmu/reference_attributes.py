@@ -1,4 +1,4 @@
-"""Memory types for the plain-Python reference walker: MAIR, TEX remap (SCTLR.TRE), and TEX, C, B without remap.
+"""Memory types for the reference walker: MAIR, TEX remap (SCTLR.TRE), and TEX, C, B without remap.
 
 Everything is expressed as a MAIR attribute byte (ARM DDI 0406C B4.1.104) and the long-descriptor SH field:
 0b00 Non-shareable, 0b10 Outer Shareable, 0b11 Inner Shareable (B3.6.2).
@@ -13,14 +13,15 @@ __all__ = ["MemoryType", "mair_type", "par32_attributes", "short_type"]
 NON_SHAREABLE, OUTER, INNER = 0b00, 0b10, 0b11
 STRONGLY_ORDERED, DEVICE = 0x00, 0x04
 
-# The two-bit cacheability of short descriptors, NMRR and PAR -> a nibble of MAIR, as non-transient with the allocation
-# hints that the name promises: Non-cacheable; Write-Back, Write-Allocate; Write-Through; Write-Back, no Write-Allocate.
+# The two-bit cacheability of short descriptors, NMRR and PAR -> a nibble of MAIR, as non-transient with the
+# allocation hints that the name promises: Non-cacheable; Write-Back, Write-Allocate; Write-Through;
+# Write-Back, no Write-Allocate.
 _NIBBLE = (0x4, 0xF, 0xA, 0xE)
 
 
 @dataclass(frozen=True)
 class MemoryType:
-    """``defined`` is False for reserved and IMPLEMENTATION DEFINED encodings: then nothing may depend on the rest."""
+    """``defined`` is False for reserved and IMPLEMENTATION DEFINED encodings: the rest is then 0."""
 
     attr: int
     shareability: int
@@ -52,7 +53,8 @@ def _remapped(prrr: int, nmrr: int, n: int, s: int) -> MemoryType:
     if kind == 0b00:
         return MemoryType(STRONGLY_ORDERED, OUTER)
     if kind == 0b01:
-        # With the Large Physical Address Extension Device memory is always Outer Shareable, whatever DS0 and DS1 say.
+        # With the Large Physical Address Extension Device memory is always Outer Shareable, whatever DS0
+        # and DS1 say.
         return MemoryType(DEVICE, OUTER)
     if kind == 0b11:
         return UNDEFINED

@@ -1,10 +1,10 @@
-"""Loads tests/data/dumps: page tables and registers of real software, with the answers that a real CPU model gave."""
+"""Loads tests/data/dumps: page tables of real software, with the answers that a CPU model gave."""
 
 import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,6 @@ class Dump:
         yield start, bytes(data)
 
 
-@lru_cache(maxsize=None)
+@cache
 def dump(name: str) -> Dump:
     return Dump(name)

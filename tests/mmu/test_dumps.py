@@ -1,7 +1,8 @@
 """Page tables of real software: every recorded answer, from both walkers.
 
-The recorder, QEMU 7.2, is known to differ from the architecture in two ways.  They are named below with the exact
-condition under which each appears, and counted: any other difference fails, and so does a different count.
+The recorder, QEMU 7.2, is known to differ from the architecture in two ways.  They are named below with the
+exact condition under which each appears, and counted: any other difference fails, and so does a different
+count.
 """
 
 from collections import Counter
@@ -14,7 +15,8 @@ from pyemu.mmu.reference import Access, Fault
 
 # gva2gpa is a debugger's walk: it does not look at the access flag.
 IGNORES_ACCESS_FLAG = "gva2gpa ignores AF = 0"
-# The recorder looks at DACR after the first descriptor; the architecture's order is translation fault, then domain.
+# The recorder looks at DACR after the first descriptor; the architecture's order is translation fault, then
+# domain.
 DOMAIN_TOO_EARLY = "domain fault reported where the second-level descriptor is invalid"
 
 GVA2GPA_DEVIATIONS = {
@@ -30,8 +32,8 @@ GVA2GPA_DEVIATIONS = {
 PAR_DEVIATIONS = {"rt-armmp-1G-svc": 1068}
 
 SHORT_PAR_DOMAIN_2 = 0b01011 << 1 | 1
-# The recorder fills only these bits of a successful 32-bit PAR ("we do not set any attribute bits"); memory types of
-# short descriptors are tested in test_reference.py.
+# The recorder fills only these bits of a successful 32-bit PAR ("we do not set any attribute bits"); memory
+# types of short descriptors are tested in test_reference.py.
 SHORT_PAR_RECORDED = 0xFFFFF000 | 1 << 9 | 1 << 1 | 1
 
 

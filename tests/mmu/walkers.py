@@ -1,4 +1,4 @@
-"""The two walkers behind one face, so that a test can be asked of both: the C core and the plain-Python reference."""
+"""The two walkers, C core and plain-Python reference, behind one face: a test can ask both."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple

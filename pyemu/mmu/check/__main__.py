@@ -1,7 +1,7 @@
 """``python -m pyemu.mmu.check``: the C walker against Unicorn's MMU and the plain-Python reference.
 
-Exit status: 0 when every answer agrees or differs by a named deviation of Unicorn, 1 on a mismatch, 2 when the check
-cannot run.
+Exit status: 0 when every answer agrees or differs by a named deviation of Unicorn, 1 on a mismatch, 2 when
+the check cannot run.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def positive(text: str) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m pyemu.mmu.check", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=positive, default=1_000_000, metavar="N", help="translations to compare")
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="same seed, same tables and addresses")
-    parser.add_argument("--format", choices=FORMATS, default="both", help="descriptor format (default: both)")
-    parser.add_argument(
-        "--sample", type=positive, default=200, metavar="N", help="one in N also against the reference (default: 200)"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    description = (__doc__ or "").splitlines()[0]
+    parser = argparse.ArgumentParser(prog="python -m pyemu.mmu.check", description=description)
+    add = parser.add_argument
+    add("--count", type=positive, default=1_000_000, metavar="N", help="translations to compare")
+    add("--seed", type=positive, default=1, metavar="S", help="same seed, same tables and addresses")
+    add("--format", choices=FORMATS, default="both", help="descriptor format (default: both)")
+    add("--sample", type=positive, default=200, metavar="N", help="one in N also against the reference (200)")
+    add("--json", action="store_true", help="print one JSON object instead of tables")
     return parser.parse_args(arguments)
 
 

@@ -11,8 +11,19 @@ import numpy as np
 from pyemu.mmu import reference
 from pyemu.mmu.check import deviations as dev
 from pyemu.mmu.check.core import Core
-from pyemu.mmu.check.oracle import FAILED, MAX_BATCH, Oracle
-from pyemu.mmu.check.world import LONG, SHORT, U32, U64, Registers, World, random_addresses, random_registers
+from pyemu.mmu.check.oracle import FAILED, Oracle
+from pyemu.mmu.check.world import (
+    LONG,
+    SHORT,
+    U8,
+    U32,
+    U64,
+    Bools,
+    Registers,
+    World,
+    random_addresses,
+    random_registers,
+)
 from pyemu.mmu.reference import Access, Fault
 
 __all__ = ["Judge", "Report"]
@@ -65,7 +76,7 @@ class Report:
 
 
 def _par_table(long_format: bool) -> U64:
-    """The low twelve bits of a failing PAR -> the answer they mean; UNKNOWN for all that no walk may produce."""
+    """The low twelve bits of a failing PAR -> the answer that they mean; UNKNOWN where no walk gives them."""
     table = np.full(4096, UNKNOWN, dtype=np.uint64)
     for fault in (Fault.EXTERNAL_WALK, Fault.TRANSLATION, Fault.ACCESS_FLAG, Fault.DOMAIN, Fault.PERMISSION):
         for level in (1, 2, 3):
@@ -87,8 +98,9 @@ def answers_of_pars(pars: U64, long_format: bool) -> tuple[U64, U64]:
     hidden = np.zeros_like(pars)
     if not long_format:
         supersection = (pars & np.uint64(2)) != 0
-        bits = np.where(supersection, dev.PAR32_SUPERSECTION_BITS | dev.PAR32_ATTRIBUTE_BITS, dev.PAR32_ATTRIBUTE_BITS)
-        hidden = np.where(failed, np.uint64(0), pars & bits.astype(np.uint64))
+        attributes, extended = np.uint64(dev.PAR32_ATTRIBUTE_BITS), np.uint64(dev.PAR32_SUPERSECTION_BITS)
+        bits = np.where(supersection, attributes | extended, attributes)
+        hidden = np.where(failed, np.uint64(0), pars & bits)
     return np.where(failed, faults, pars & ~hidden), hidden
 
 
@@ -145,14 +157,13 @@ class Judge:
         self.oracle.set_registers(registers)
         self.report.register_sets += 1
         addresses = random_addresses(self.rng, registers, n)
-        for (name, question), va in zip(QUESTIONS.items(), np.array_split(addresses, len(QUESTIONS)), strict=True):
+        shares = np.array_split(addresses, len(QUESTIONS))
+        for name, va in zip(QUESTIONS, shares, strict=True):
             if len(va):
-                self._one_question(registers, name, question, va)
+                self._one_question(registers, name, va)
 
-    def _one_question(
-        self, registers: Registers, name: str, question: tuple[int | None, Access, bool], va: U32
-    ) -> None:
-        operation, access, privileged = question
+    def _one_question(self, registers: Registers, name: str, va: U32) -> None:
+        operation, access, privileged = QUESTIONS[name]
         pa, status8 = self.core.translations(registers, va, access, privileged)
         batch = answers_of_core(pa, status8.astype(np.uint64))
         offset_wrong = (status8 & 0xF == 0) & ((pa ^ va) & np.uint64(0xFFF) != 0)
@@ -171,13 +182,14 @@ class Judge:
             offset_wrong |= self._ats_differs(ours, hidden, batch, registers.long_format)
         self._count(registers, name, status8)
         for index in np.flatnonzero((ours != theirs) | (theirs == UNKNOWN)):
-            self._difference(registers, int(va[index]), access, privileged, int(ours[index]), int(theirs[index]))
+            asked = (registers, int(va[index]), access, privileged)
+            self._difference(*asked, int(ours[index]), int(theirs[index]))
         for index in np.flatnonzero(offset_wrong):
             text = self._describe(registers, int(va[index]), access, privileged)
             self.report.mismatch("core: batch translation and ATS disagree", text)
         self._compare_sample(registers, va, access, privileged)
 
-    def _count(self, registers: Registers, name: str, status: np.ndarray[tuple[int], np.dtype[np.uint8]]) -> None:
+    def _count(self, registers: Registers, name: str, status: U8) -> None:
         table_format = LONG if registers.long_format else SHORT
         self.report.asked[table_format, name] += len(status)
         for value, times in zip(*np.unique(status, return_counts=True), strict=True):
@@ -194,18 +206,16 @@ class Judge:
         self.report.deviations[dev.PAR32_SUPERSECTION] += int(extended)
 
     @staticmethod
-    def _ats_differs(ours: U64, hidden: U64, batch: U64, long_format: bool) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _ats_differs(ours: U64, hidden: U64, batch: U64, long_format: bool) -> Bools:
         """Where the core's PAR says something else than its batch translation of the same address."""
         failed = batch & np.uint64(1) != 0
         if long_format:
-            address = ours & np.uint64(0xFF_FFFF_F000)
-            mask = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
-            expected = batch & mask
+            address, expected = ours & np.uint64(0xFF_FFFF_F000), batch
         else:
             supersection = ours & np.uint64(2) != 0
-            high = hidden >> np.uint64(16) & np.uint64(0xFF)
+            high = (hidden & np.uint64(dev.PAR32_SUPERSECTION_BITS)) << np.uint64(16)
             address = np.where(
-                supersection, ours & np.uint64(0xFF000000) | high << np.uint64(32), ours & np.uint64(0xFFFFF000)
+                supersection, ours & np.uint64(0xFF000000) | high, ours & np.uint64(0xFFFFF000)
             )
             expected = np.where(supersection, batch & ~np.uint64(0xFFFFFF), batch)
         return np.asarray(np.where(failed, ours != batch, address != expected))
@@ -219,8 +229,9 @@ class Judge:
         if name is not None and ours == dev.expected_answer(question):
             self.report.deviations[name] += 1
             return
-        text = self._describe(registers, va, access, privileged)
-        self.report.mismatch("core and Unicorn differ", f"{text}\n  core answers {ours:#x}, Unicorn {theirs:#x}")
+        answers = f"\n  core answers {ours:#x}, Unicorn {theirs:#x}"
+        text = self._describe(registers, va, access, privileged) + answers
+        self.report.mismatch("core and Unicorn differ", text)
 
     def _compare_sample(self, registers: Registers, va: U32, access: Access, privileged: bool) -> None:
         picked = range(self._next_sample, len(va), self.sample)
@@ -245,5 +256,6 @@ class Judge:
         ]
         for s in t.steps:
             value = "outside memory" if s.descriptor is None else f"{s.descriptor:#x}"
-            lines.append(f"    level {s.level} TTBR{s.ttbr} {s.table_pa:#x}[{s.index}] @{s.descriptor_pa:#x} = {value}")
+            where = f"{s.table_pa:#x}[{s.index}] @{s.descriptor_pa:#x}"
+            lines.append(f"    level {s.level} TTBR{s.ttbr} {where} = {value}")
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The C core as the defendant: the same questions as the oracle's, and one at a time against the reference."""
+"""The C core as the defendant: the oracle's questions in bulk, the reference's one at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pyemu.mmu import reference
-from pyemu.mmu.check.world import U32, U64, Registers, World
+from pyemu.mmu.check.world import U8, U32, U64, Registers, World
 from pyemu.native import ffi, lib
 
 __all__ = ["Core"]
@@ -34,9 +34,7 @@ class Core:
         ats, mem, regime = lib.pe_ats, self.world.mem, registers.native()
         return np.array([ats(mem, regime, a, access, privileged) for a in va.tolist()], dtype=np.uint64)
 
-    def translations(
-        self, registers: Registers, va: U32, access: int, privileged: bool
-    ) -> tuple[U64, np.ndarray[Any, np.dtype[np.uint8]]]:
+    def translations(self, registers: Registers, va: U32, access: int, privileged: bool) -> tuple[U64, U8]:
         """Output address (all ones where the access faults) and fault | level << 4 of each address."""
         pa = np.empty(len(va), dtype=np.uint64)
         status = np.empty(len(va), dtype=np.uint8)
@@ -91,7 +89,7 @@ def facts_of_reference(t: reference.Translation, registers: Registers) -> dict[s
         "level": t.level,
         "descriptor": t.descriptor,
         "descriptor_pa": t.descriptor_pa,
-        "steps": [(s.level, s.ttbr, s.table_pa, s.index, s.descriptor_pa, s.descriptor or 0) for s in t.steps],
+        "steps": [_step(s) for s in t.steps],
     }
     if t.ok:
         facts |= {"pa": t.pa, "rights": t.rights, "rights_other": t.rights_other, "domain": t.domain}
@@ -111,7 +109,7 @@ def facts_of_core(walk: Any, registers: Registers) -> dict[str, object]:
         "level": t.level,
         "descriptor": t.descriptor,
         "descriptor_pa": t.descriptor_pa,
-        "steps": [(s.level, s.ttbr, s.table_pa, s.index, s.descriptor_pa, s.descriptor) for s in steps],
+        "steps": [_step(s) for s in steps],
         "pa": t.pa,
         "rights": _rights(t.prot),
         "rights_other": _rights(t.prot_other),
@@ -121,6 +119,11 @@ def facts_of_core(walk: Any, registers: Registers) -> dict[str, object]:
         "shareability": t.shareability,
     }
     return facts | {name: bool(t.flags & getattr(lib, flag)) for name, flag in _FLAGS.items()}
+
+
+def _step(step: Any) -> tuple[int, ...]:
+    """A step of either walker; a descriptor outside memory counts as 0."""
+    return step.level, step.ttbr, step.table_pa, step.index, step.descriptor_pa, step.descriptor or 0
 
 
 def _rights(prot: int) -> str:

@@ -1,7 +1,7 @@
 """Where Unicorn 2.1.4 is known to differ from the architecture: each case has a name and an exact condition.
 
-A deviation is a function of the reference walk that predicts what Unicorn answers *instead*; a difference counts under
-its name only if Unicorn gave exactly the predicted answer.  Everything else is a mismatch.
+A deviation is a function of the reference walk that predicts what Unicorn answers *instead*; a difference
+counts under its name only if Unicorn gave exactly the predicted answer.  Everything else is a mismatch.
 
 An answer is one number: the output address with PAR's attribute bits (bit 0 clear), or a fault made by
 :func:`fault_answer` (bit 0 set).
@@ -88,7 +88,7 @@ def _unmapped_table(q: Question) -> int | None:
 
 
 def _domain_before_second_level(q: Question) -> int | None:
-    """DACR is looked at before the second-level descriptor is read, so its faults are hidden by a domain fault."""
+    """DACR is looked at before the second descriptor is read: a domain fault hides that one's faults."""
     if q.no_access and q.walk.level == 2 and q.walk.fault in (Fault.TRANSLATION, Fault.EXTERNAL_WALK):
         return fault_answer(Fault.DOMAIN, 2)
     return None
@@ -175,7 +175,7 @@ def explain(q: Question, unicorn_answer: int) -> str | None:
 
 
 def expected_answer(q: Question) -> int:
-    """What the architecture answers, in Unicorn's terms: what the core must have said for a deviation to count."""
+    """What the architecture answers; a deviation of Unicorn counts only where the core said this."""
     if q.walk.ok:
         return success_answer(q.registers, q.access, q.walk)
     return fault_answer(q.walk.fault, q.walk.level)

@@ -1,15 +1,17 @@
 """Unicorn's own MMU as a judge: it walks the same guest memory, with its own code, under the same registers.
 
-**Reads and writes** are asked by ARM code: a loop loads addresses from an array, executes the address translation
-operation, and stores the 64-bit PAR.  The loop must not itself run under the random registers, so it runs in the
-*Secure* state, whose SCTLR, TTBCR and TTBRs are banked and leave the MMU off, and asks for the Non-secure state with
-ATS12NSOPR, PW, UR, UW (stage 2 is off, so these are the stage-1 answers of ATS1CPR and so on in the Non-secure state).
+**Reads and writes** are asked by ARM code: a loop loads addresses from an array, executes the address
+translation operation, and stores the 64-bit PAR.  The loop must not itself run under the random registers,
+so it runs in the *Secure* state, whose SCTLR, TTBCR and TTBRs are banked and leave the MMU off, and asks
+for the Non-secure state with ATS12NSOPR, PW, UR, UW (stage 2 is off, so these are the stage-1 answers of
+ATS1CPR and so on in the Non-secure state).
 
-**Fetches** have no address translation operation.  The engine's translation function, which its address translation
-operations and its TLB fills call too, is exported by the wheel as ``get_phys_addr_arm``: it is called with the
-instruction-fetch access type.  It needs the address of the CPU state, which no public function tells: the core
-registers are set to known values and found in memory (:func:`_find_cpu_state`).  The same call tells the level where
-an address translation operation takes a data abort instead of writing PAR.
+**Fetches** have no address translation operation.  The engine's translation function, which its address
+translation operations and its TLB fills call too, is exported by the wheel as ``get_phys_addr_arm``: it is
+called with the instruction-fetch access type.  It needs the address of the CPU state, which no public
+function tells: the core registers are set to known values and found in memory (:func:`_find_cpu_state`).
+The same call tells the level where an address translation operation takes a data abort instead of writing
+PAR.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from typing import Any
 
 import cffi
 import numpy as np
-import unicorn
+import unicorn as unicorn_package
 from unicorn import arm_const as arm
 
 from pyemu.mmu.check.world import U32, U64, Registers, World
 from pyemu.native import ffi as native_ffi
 from pyemu.native import lib
+
+# The binding has no type information.
+unicorn: Any = unicorn_package
 
 __all__ = ["ARENA", "FAILED", "MAX_BATCH", "Oracle", "OracleError"]
 
@@ -48,7 +53,8 @@ _LOOP = (
 )
 _LOOP_SIZE = 4 * len(_LOOP)
 
-# CRn, CRm, opc1, opc2, 64-bit: of the Non-secure bank.  TTBCR comes first: its format decides how TTBRs are kept.
+# CRn, CRm, opc1, opc2, 64-bit: of the Non-secure bank.  TTBCR comes first: its format decides how TTBRs are
+# kept.
 _CP15 = {
     "ttbcr": (2, 0, 0, 2, 0),
     "sctlr": (1, 0, 0, 0, 0),
@@ -61,7 +67,8 @@ _CP15 = {
 _SCR = (1, 1, 0, 0, 0)
 _SCR_NS = 1
 
-# An answer that is not a PAR or an address: this bit (neither has it), the engine's fault type << 8, the level.
+# An answer that is not a PAR or an address: this bit (neither has it), the engine's fault type << 8, the
+# level.
 FAILED = 1 << 48
 # The engine's translation regimes: stage 1 of Non-secure PL0 and PL1; and its code for an instruction fetch.
 _STAGE1_PL0, _STAGE1_PL1, _INSTRUCTION_FETCH = 0x20, 0x21, 2
@@ -115,7 +122,8 @@ class Oracle:
     def translate(self, va: U32, operation: int) -> U64:
         """PAR (64 bits) of ATS1CPR, CPW, CUR or CUW (0 to 3) for each address; at most MAX_BATCH of them.
 
-        Where the operation takes a data abort (an external abort on the walk): FAILED | fault type << 8 | level.
+        Where the operation takes a data abort (an external abort on the walk): FAILED | fault type << 8 |
+        level.
         """
         n = len(va)
         self._addresses[:n] = va
@@ -141,7 +149,7 @@ class Oracle:
         return self._results[:n].copy()
 
     def fetch(self, va: U32, privileged: bool) -> U64:
-        """For an instruction fetch from each address: the output address, or FAILED | fault type << 8 | level."""
+        """A fetch from each address: its output address, or FAILED | fault type << 8 | level."""
         return self._direct.ask(va, _STAGE1_PL1 if privileged else _STAGE1_PL0, _INSTRUCTION_FETCH)
 
 
@@ -158,11 +166,12 @@ class _DirectCall:
                                    uint32_t *cache_attributes);
             """
         )
-        library = self._ffi.dlopen(unicorn.unicorn_py3.unicorn.uclib._name)
+        library: Any = self._ffi.dlopen(unicorn.unicorn_py3.unicorn.uclib._name)
         try:
             self._function = library.get_phys_addr_arm
         except AttributeError:
-            raise OracleError("this libunicorn does not export get_phys_addr_arm: fetches cannot be judged") from None
+            text = "this libunicorn does not export get_phys_addr_arm: fetches cannot be judged"
+            raise OracleError(text) from None
         self._cpu = self._ffi.cast("void *", _find_cpu_state(uc))
         # Larger than the engine's structures, whose first members are used: fault type, -, level.
         self._pa = self._ffi.new("uint64_t *")
@@ -197,7 +206,7 @@ def _readable_ranges() -> list[tuple[int, int]]:
 
 
 def _find_cpu_state(uc: Any) -> int:
-    """The address of the engine's CPU state: it begins with r0 to r14, and the engine's handle points near it."""
+    """The address of the engine's CPU state: r0 to r14 come first, and the engine's handle points near it."""
     numbers = random.Random(0x5EED)
     values = [numbers.getrandbits(32) for _ in range(13)]
     for number, value in enumerate(values):
@@ -205,7 +214,7 @@ def _find_cpu_state(uc: Any) -> int:
     pattern = struct.pack("<13I", *values)
     ranges = _readable_ranges()
     handle = uc._uch.value
-    found = set()
+    found: set[int] = set()
     for (pointer,) in struct.iter_unpack("<Q", ctypes.string_at(handle, 0x600)):
         end = next((end for start, end in ranges if start <= pointer < end), None)
         if end is None:
@@ -215,7 +224,8 @@ def _find_cpu_state(uc: Any) -> int:
         if offset >= 0:
             found.add(pointer + offset)
     if len(found) != 1:
-        raise OracleError(f"the CPU state was found at {len(found)} places in libunicorn's memory; one was expected")
+        text = "the CPU state is at {} places in libunicorn's memory; one was expected"
+        raise OracleError(text.format(len(found)))
     address = found.pop()
     uc.reg_write(arm.UC_ARM_REG_R0, 0)
     if ctypes.string_at(address, 4) != bytes(4):

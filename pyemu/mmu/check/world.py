@@ -1,8 +1,9 @@
 """Random page tables, translation registers and addresses, dense in the cases where a walker can be wrong.
 
-A :class:`World` is guest memory full of descriptors; many register sets are tried on one world.  Tables of each level
-mostly point to the next level, sometimes to any table (themselves included) and sometimes outside memory; every
-attribute bit is random, so that all combinations of AP, XN, PXN, AF, domain, type and size occur.
+A :class:`World` is guest memory full of descriptors; many register sets are tried on one world.  Tables of
+each level mostly point to the next level, sometimes to any table (themselves included) and sometimes
+outside memory; every attribute bit is random, so that all combinations of AP, XN, PXN, AF, domain, type and
+size occur.
 """
 
 from __future__ import annotations
@@ -27,10 +28,13 @@ AREAS = (LOW, HIGH, TOP)
 OUTSIDE_40 = (0x0, 0x3FFFF000, 0x40040000, 0x08_1FFF_F000, 0x08_2001_0000, 0xFF_FFFE_F000)
 
 PAGE = 4096
-L1_SHORT = 4  # short-descriptor first-level tables, 16 KB each, at the start of LOW; second-level tables follow
+# Short descriptors: so many first-level tables of 16 KB at the start of LOW; second-level tables follow.
+L1_SHORT = 4
 
 U64 = NDArray[np.uint64]
 U32 = NDArray[np.uint32]
+U8 = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -58,12 +62,12 @@ class Registers:
 
 
 class World:
-    """Guest memory in the C core's keeping, filled with tables of one format; ``read`` serves the reference."""
+    """Guest memory in the C core's keeping, full of tables of one format; ``read`` serves the reference."""
 
     def __init__(self) -> None:
         err = error()
         self.mem = ffi.gc(check_handle(lib.pe_mem_new(err), err), lib.pe_mem_free)
-        self.areas: list[tuple[int, NDArray[np.uint8]]] = []
+        self.areas: list[tuple[int, U8]] = []
         for base, size in AREAS:
             check(lib.pe_mem_add_ram(self.mem, base, size, 0, err), err)
             host = lib.pe_mem_host(self.mem, base, size)
@@ -90,8 +94,8 @@ class World:
     def _fill_long(self, rng: np.random.Generator) -> None:
         pages = [base + offset for base, data in self.areas for offset in range(0, len(data), PAGE)]
         levels = rng.integers(1, 4, len(pages))
-        self.tables = {level: [p for p, at in zip(pages, levels, strict=True) if at == level] for level in (1, 2, 3)}
         of_page = dict(zip(pages, levels, strict=True))
+        self.tables = {level: [p for p in pages if of_page[p] == level] for level in (1, 2, 3)}
         order = "big" if self.big_endian else "little"
         for base, data in self.areas:
             for offset in range(0, len(data), PAGE):
@@ -111,12 +115,12 @@ class World:
         data[split:] = _bytes(_short_second(rng, (len(data) - split) // 4), order)
 
 
-def _bytes(table: U64 | U32, order: str) -> NDArray[np.uint8]:
+def _bytes(table: U64 | U32, order: str) -> U8:
     swapped = table.byteswap() if order == "big" else table
     return swapped.view(np.uint8)
 
 
-def _chance(rng: np.random.Generator, n: int, probability: float) -> NDArray[np.bool_]:
+def _chance(rng: np.random.Generator, n: int, probability: float) -> Bools:
     return rng.random(n) < probability
 
 
@@ -140,7 +144,7 @@ def _long_table(rng: np.random.Generator, level: int, next_tables: list[int], pa
     table |= np.where(_chance(rng, n, 0.8), np.uint64(1 << 10), np.uint64(0))
     table &= ~np.where(_chance(rng, n, 0.5), np.uint64(1 << 54), np.uint64(0))
     kinds = rng.choice(np.array([0b11, 0b01, 0b00, 0b10], dtype=np.uint64), n, p=[0.62, 0.3, 0.04, 0.04])
-    table = table & ~np.uint64(3) | kinds
+    table = np.asarray(table & ~np.uint64(3) | kinds)
     if level == 3:
         return table
     # Where they are: the next level, any table, just outside memory, or anywhere.
@@ -152,7 +156,7 @@ def _long_table(rng: np.random.Generator, level: int, next_tables: list[int], pa
     address = np.uint64((1 << 40) - (1 << 12))
     pointed = (table & ~address) | pointer
     is_table = (kinds == 0b11) & (which < 0.99)
-    return np.where(is_table, pointed, table)
+    return np.asarray(np.where(is_table, pointed, table))
 
 
 def _short_first(rng: np.random.Generator, n: int, second: list[int], first: list[int]) -> U32:
@@ -164,18 +168,19 @@ def _short_first(rng: np.random.Generator, n: int, second: list[int], first: lis
     section = kinds >= 0b10
     table &= ~np.where(section & _chance(rng, n, 0.6), np.uint32(1 << 18), np.uint32(0))
     targets = rng.choice(np.array(second, dtype=np.uint32), n)
-    anywhere = rng.choice(np.array(first, dtype=np.uint32), n) + rng.integers(0, 16, n, dtype=np.uint32) * np.uint32(1024)
+    wild = [table + 1024 * part for table in first for part in range(16)]
+    anywhere = rng.choice(np.array(wild, dtype=np.uint32), n)
     which = rng.random(n)
     pointer = np.where(which < 0.93, targets, anywhere)
     pointed = (table & np.uint32(0x3FF)) | pointer
-    return np.where((kinds == 0b01) & (which < 0.97), pointed, table)
+    return np.asarray(np.where((kinds == 0b01) & (which < 0.97), pointed, table))
 
 
 def _short_second(rng: np.random.Generator, n: int) -> U32:
     """Second-level short descriptors: small pages (with and without XN), large pages, invalid ones."""
     table = rng.integers(0, 1 << 32, n, dtype=np.uint32)
     kinds = rng.choice(np.array([0b10, 0b11, 0b01, 0b00], dtype=np.uint32), n, p=[0.35, 0.2, 0.3, 0.15])
-    return table & ~np.uint32(3) | kinds
+    return np.asarray(table & ~np.uint32(3) | kinds)
 
 
 def random_registers(rng: np.random.Generator, world: World) -> Registers:
@@ -188,7 +193,9 @@ def random_registers(rng: np.random.Generator, world: World) -> Registers:
         return int(rng.integers(0, 1 << 32))
 
     big_endian = world.big_endian ^ bool(rng.random() < 0.02)
-    sctlr = 0x00C50878 | bit(0, 0.99) | bit(12, 0.5) | bit(19, 0.3) | bit(20, 0.3) | big_endian << 25 | bit(28, 0.6) | bit(29, 0.5)
+    # M, I, WXN, UWXN, TRE, AFE.
+    chances = {0: 0.99, 12: 0.5, 19: 0.3, 20: 0.3, 28: 0.6, 29: 0.5}
+    sctlr = 0x00C50878 | sum(bit(*chance) for chance in chances.items()) | big_endian << 25
     dacr = sum(int(field) << 2 * n for n, field in enumerate(rng.choice(4, 16, p=[0.06, 0.68, 0.06, 0.2])))
     if world.format == LONG:
         t0sz, t1sz = (0 if rng.random() < 0.3 else int(rng.integers(0, 8)) for _ in range(2))
@@ -226,11 +233,14 @@ def _short_ttbr(rng: np.random.Generator, world: World) -> int:
 
 
 def random_addresses(rng: np.random.Generator, registers: Registers, n: int) -> U32:
-    """``n`` virtual addresses: anywhere, with one in eight beside an edge of the TTBR0/TTBR1 split."""
-    va = rng.integers(0, 1 << 32, n, dtype=np.uint32)
-    edges = [0, 1 << 31]
-    for size in (registers.ttbcr & 7, registers.ttbcr >> 16 & 7):
-        edges += [1 << (32 - size), (1 << 32) - (1 << (32 - size))]
+    """``n`` virtual addresses: in TTBR0's range, in TTBR1's, anywhere, and beside the edges of the ranges."""
+    any32 = rng.integers(0, 1 << 32, n, dtype=np.uint32)
+    t0sz = registers.ttbcr & 7
+    t1sz = registers.ttbcr >> 16 & 7 if registers.long_format else 0
+    low = any32 >> np.uint32(t0sz)
+    high = any32 | np.uint32(0x100000000 - (0x100000000 >> t1sz))
+    edges = [0, 1 << 31, 1 << (32 - t0sz), (1 << 32) - (1 << (32 - t1sz))]
     near = rng.choice(np.array(edges, dtype=np.int64), n) + rng.integers(-0x2000, 0x2000, n)
     near32 = (near & 0xFFFFFFFF).astype(np.uint32)
-    return np.where(_chance(rng, n, 0.125), near32, va)
+    which = rng.choice(4, n, p=[0.4, 0.3, 0.175, 0.125])
+    return np.choose(which, [low, high, any32, near32]).astype(np.uint32)
