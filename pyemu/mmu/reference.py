@@ -83,8 +83,7 @@ def translate(
     return walk(read, regime, va, Access(access), privileged)
 
 
-# ---- permissions: B3.7
-# ---------------------------------------------------------------------------------------
+# ---- permissions: B3.7 ----
 
 # AP[2:0] -> rights at PL1, rights at PL0 (table B3-8).  0b100 is reserved: no access is given.
 _DATA_RIGHTS = {
@@ -142,8 +141,7 @@ def _permit(
     return leaf
 
 
-# ---- long descriptors: B3.6
-# ----------------------------------------------------------------------------------
+# ---- long descriptors: B3.6 ----
 
 
 def _select_long(regime: RegimeLike, va: int) -> tuple[int, int] | None:
@@ -218,8 +216,7 @@ def _walk_long(
     return _permit(leaf, bool(bits(descriptor, 10, 10)), None, rights, access, privileged)
 
 
-# ---- short descriptors: B3.5
-# ---------------------------------------------------------------------------------
+# ---- short descriptors: B3.5 ----
 
 
 @dataclass(frozen=True)

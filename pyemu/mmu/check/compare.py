@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -69,10 +70,14 @@ class Report:
     def count(self) -> int:
         return sum(self.asked.values())
 
-    def mismatch(self, kind: str, text: str) -> None:
-        self.mismatches[kind] += 1
-        if len(self.shown) < SHOWN:
-            self.shown.append(f"{kind}\n{text}")
+
+class Asked(NamedTuple):
+    """One question of the run."""
+
+    registers: Registers
+    va: int
+    access: Access
+    privileged: bool
 
 
 def _par_table(long_format: bool) -> U64:
@@ -164,30 +169,29 @@ class Judge:
 
     def _one_question(self, registers: Registers, name: str, va: U32) -> None:
         operation, access, privileged = QUESTIONS[name]
-        pa, status8 = self.core.translations(registers, va, access, privileged)
-        batch = answers_of_core(pa, status8.astype(np.uint64))
-        offset_wrong = (status8 & 0xF == 0) & ((pa ^ va) & np.uint64(0xFFF) != 0)
+        pa, status = self.core.translations(registers, va, access, privileged)
+        batch = answers_of_core(pa, status.astype(np.uint64))
+        inconsistent = (status & 0xF == 0) & ((pa ^ va) & np.uint64(0xFFF) != 0)
         if operation is None:
             raw = self.oracle.fetch(va, privileged)
-            theirs = answers_of_engine(raw, raw & ~np.uint64(0xFFF))
-            ours = batch
+            ours, theirs = batch, answers_of_engine(raw, raw & ~np.uint64(0xFFF))
         else:
             raw = self.oracle.translate(va, operation)
-            theirs, _ = answers_of_pars(raw, registers.long_format)
-            theirs = answers_of_engine(raw, theirs)
-            ours, hidden = answers_of_pars(
-                self.core.pars(registers, va, access, privileged), registers.long_format
-            )
+            theirs = answers_of_engine(raw, answers_of_pars(raw, registers.long_format)[0])
+            pars = self.core.pars(registers, va, access, privileged)
+            ours, hidden = answers_of_pars(pars, registers.long_format)
             self._count_hidden(hidden, registers.long_format)
-            offset_wrong |= self._ats_differs(ours, hidden, batch, registers.long_format)
-        self._count(registers, name, status8)
+            inconsistent |= self._ats_differs(ours, hidden, batch, registers.long_format)
+        self._count(registers, name, status)
         for index in np.flatnonzero((ours != theirs) | (theirs == UNKNOWN)):
-            asked = (registers, int(va[index]), access, privileged)
-            self._difference(*asked, int(ours[index]), int(theirs[index]))
-        for index in np.flatnonzero(offset_wrong):
-            text = self._describe(registers, int(va[index]), access, privileged)
-            self.report.mismatch("core: batch translation and ATS disagree", text)
-        self._compare_sample(registers, va, access, privileged)
+            asked = Asked(registers, int(va[index]), access, privileged)
+            self._difference(asked, int(ours[index]), int(theirs[index]))
+        for index in np.flatnonzero(inconsistent):
+            asked = Asked(registers, int(va[index]), access, privileged)
+            self._mismatch("core: batch translation and ATS disagree", asked, [])
+        for sampled in range(self._next_sample, len(va), self.sample):
+            self._compare_with_reference(Asked(registers, int(va[sampled]), access, privileged))
+        self._next_sample = (self._next_sample - len(va)) % self.sample
 
     def _count(self, registers: Registers, name: str, status: U8) -> None:
         table_format = LONG if registers.long_format else SHORT
@@ -220,42 +224,41 @@ class Judge:
             expected = np.where(supersection, batch & ~np.uint64(0xFFFFFF), batch)
         return np.asarray(np.where(failed, ours != batch, address != expected))
 
-    def _difference(
-        self, registers: Registers, va: int, access: Access, privileged: bool, ours: int, theirs: int
-    ) -> None:
-        walk = reference.translate(self.world.read, registers, va, access, privileged)
-        question = dev.Question(self.world.read, registers, va, access, privileged, walk)
+    def _difference(self, asked: Asked, ours: int, theirs: int) -> None:
+        walk = reference.translate(self.world.read, *asked)
+        question = dev.Question(self.world.read, *asked, walk)
         name = dev.explain(question, theirs)
         if name is not None and ours == dev.expected_answer(question):
             self.report.deviations[name] += 1
             return
-        answers = f"\n  core answers {ours:#x}, Unicorn {theirs:#x}"
-        text = self._describe(registers, va, access, privileged) + answers
-        self.report.mismatch("core and Unicorn differ", text)
+        answers = [f"core answers {ours:#x}, Unicorn {theirs:#x}"]
+        self._mismatch("core and Unicorn differ", asked, answers)
 
-    def _compare_sample(self, registers: Registers, va: U32, access: Access, privileged: bool) -> None:
-        picked = range(self._next_sample, len(va), self.sample)
-        for index in picked:
-            address = int(va[index])
-            t = reference.translate(self.world.read, registers, address, access, privileged)
-            differences = self.core.differences(registers, address, access, privileged, t)
-            self.report.sampled += 1
-            if differences:
-                text = self._describe(registers, address, access, privileged)
-                lines = "".join(f"\n  {line}" for line in differences)
-                self.report.mismatch("core and reference differ", text + lines)
-        self._next_sample = (self._next_sample - len(va)) % self.sample
+    def _compare_with_reference(self, asked: Asked) -> None:
+        self.report.sampled += 1
+        walk = reference.translate(self.world.read, *asked)
+        differences = self.core.differences(*asked, walk)
+        if differences:
+            self._mismatch("core and reference differ", asked, differences)
 
-    def _describe(self, registers: Registers, va: int, access: Access, privileged: bool) -> str:
-        t = reference.translate(self.world.read, registers, va, access, privileged)
+    def _mismatch(self, kind: str, asked: Asked, details: list[str]) -> None:
+        """Count one; the first few are kept in full."""
+        self.report.mismatches[kind] += 1
+        if len(self.report.shown) < SHOWN:
+            lines = [kind, *self._describe(asked), *(f"  {line}" for line in details)]
+            self.report.shown.append("\n".join(lines))
+
+    def _describe(self, asked: Asked) -> list[str]:
+        registers, va, access, privileged = asked
+        t = reference.translate(self.world.read, *asked)
         lines = [
             f"  va {va:#010x} {access.name.lower()} at PL{int(privileged)}, {self.world.format} tables",
             f"  {registers}",
-            f"  core: {self.core.describe(registers, va, access, privileged)}",
+            f"  core: {self.core.describe(*asked)}",
             f"  reference: {t.fault.name} level {t.level} pa {t.pa:#x} rights {t.rights!r}",
         ]
         for s in t.steps:
             value = "outside memory" if s.descriptor is None else f"{s.descriptor:#x}"
             where = f"{s.table_pa:#x}[{s.index}] @{s.descriptor_pa:#x}"
             lines.append(f"    level {s.level} TTBR{s.ttbr} {where} = {value}")
-        return "\n".join(lines)
+        return lines

@@ -17,7 +17,7 @@ PAR.
 from __future__ import annotations
 
 import ctypes
-import random
+import os
 import struct
 from dataclasses import fields
 from typing import Any
@@ -207,30 +207,29 @@ def _readable_ranges() -> list[tuple[int, int]]:
 
 def _find_cpu_state(uc: Any) -> int:
     """The address of the engine's CPU state: r0 to r14 come first, and the engine's handle points near it."""
-    numbers = random.Random(0x5EED)
-    values = [numbers.getrandbits(32) for _ in range(13)]
-    for number, value in enumerate(values):
-        uc.reg_write(arm.UC_ARM_REG_R0 + number, value)
-    pattern = struct.pack("<13I", *values)
+    pattern = _write_registers(uc)
     ranges = _readable_ranges()
-    handle = uc._uch.value
     found: set[int] = set()
-    for (pointer,) in struct.iter_unpack("<Q", ctypes.string_at(handle, 0x600)):
+    for (pointer,) in struct.iter_unpack("<Q", ctypes.string_at(uc._uch.value, 0x600)):
         end = next((end for start, end in ranges if start <= pointer < end), None)
-        if end is None:
-            continue
-        data = ctypes.string_at(pointer, min(end - pointer, 0x20000))
-        offset = data.find(pattern)
-        if offset >= 0:
-            found.add(pointer + offset)
-    if len(found) != 1:
-        text = "the CPU state is at {} places in libunicorn's memory; one was expected"
-        raise OracleError(text.format(len(found)))
-    address = found.pop()
-    uc.reg_write(arm.UC_ARM_REG_R0, 0)
-    if ctypes.string_at(address, 4) != bytes(4):
-        raise OracleError("what looked like libunicorn's CPU state does not follow a register write")
-    return address
+        if end is not None:
+            offset = ctypes.string_at(pointer, min(end - pointer, 0x20000)).find(pattern)
+            if offset >= 0:
+                found.add(pointer + offset)
+    # A stale copy does not follow the next write.
+    pattern = _write_registers(uc)
+    alive = [address for address in found if ctypes.string_at(address, len(pattern)) == pattern]
+    if len(alive) != 1:
+        raise OracleError(f"the CPU state of libunicorn was found at {len(alive)} places; one was expected")
+    return alive[0]
+
+
+def _write_registers(uc: Any) -> bytes:
+    """Fill r0 to r12 with new random words; returns them as they lie in memory."""
+    pattern = os.urandom(13 * 4)
+    for number, (value,) in enumerate(struct.iter_unpack("<I", pattern)):
+        uc.reg_write(arm.UC_ARM_REG_R0 + number, value)
+    return pattern
 
 
 assert {field.name for field in fields(Registers)} == set(_CP15)
