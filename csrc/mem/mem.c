@@ -151,6 +151,17 @@ pe_status pe_mem_add_file(pe_mem *mem, uint64_t base, const char *path, uint64_t
     return status;
 }
 
+const pe_mem_segment *pe_mem_find(const pe_mem *mem, uint64_t pa, uint64_t len)
+{
+    size_t at = lower_bound(mem, pa);
+    if (at == mem->count) {
+        return NULL;
+    }
+    const pe_mem_segment *s = &mem->segments[at];
+    uint64_t offset = pa - s->base;
+    return offset < s->size && len <= s->size - offset ? s : NULL;
+}
+
 size_t pe_mem_segments(const pe_mem *mem, pe_segment *out, size_t max)
 {
     for (size_t i = 0; i < mem->count && i < max; i++) {
@@ -214,6 +225,24 @@ uint8_t *pe_mem_host(const pe_mem *mem, uint64_t pa, uint64_t len)
 {
     const pe_mem_segment *s = pe_mem_find(mem, pa, len);
     return s ? s->host + (pa - s->base) : NULL;
+}
+
+bool pe_mem_load32_elsewhere(const pe_mem *mem, uint64_t pa, uint32_t *value)
+{
+    const uint8_t *host = pe_mem_host(mem, pa, sizeof *value);
+    if (host) {
+        memcpy(value, host, sizeof *value);
+    }
+    return host;
+}
+
+bool pe_mem_load64_elsewhere(const pe_mem *mem, uint64_t pa, uint64_t *value)
+{
+    const uint8_t *host = pe_mem_host(mem, pa, sizeof *value);
+    if (host) {
+        memcpy(value, host, sizeof *value);
+    }
+    return host;
 }
 
 size_t pe_mem_touched(const pe_mem *mem, uint64_t from, uint64_t *pages, size_t max)

@@ -6,91 +6,70 @@
 #include "mmu/descriptors.h"
 #include "pyemu.h"
 
-/* PE_PROT_* of both privileges; indexed by `privileged`. */
-typedef struct pe_prot_pair {
-    uint8_t of[2];
-} pe_prot_pair;
+/* PE_PROT_* of both privileges: PL0 in bits 2:0, PL1 in bits 6:4. */
+typedef uint8_t pe_prot_pair;
 
-static inline uint8_t pe_prot_needed(pe_access access)
+#define PE_PROT_ALL      (PE_PROT_READ | PE_PROT_WRITE | PE_PROT_EXEC)
+#define PE_PROT_EVERYONE (PE_PROT_ALL << 4 | PE_PROT_ALL)
+
+/* Every combination of what decides permissions.  The key holds PXN, XN, not AP[1], AP[2], AP[0], SCTLR.WXN and
+ * SCTLR.UWXN from bit 0 up: with AP[1] inverted all that a table descriptor of the long format can do is to set bits.
+ */
+extern const pe_prot_pair pe_prot_table[128];
+
+#define PE_PROT_KEY_NOT_AP1    4u
+#define PE_PROT_KEY_AP0        16u
+#define PE_PROT_KEY_WXN(sctlr) (((sctlr) >> 19 & 3u) << 5)
+
+static inline uint8_t pe_prot_of(pe_prot_pair pair, bool privileged)
 {
-    return (uint8_t)(1u << access);
+    return privileged ? pair >> 4 : pair & PE_PROT_ALL;
 }
 
-/* Execution from a readable and perhaps writable region, B3.7.2.  Arguments are 0 or 1. */
-static inline pe_prot_pair pe_prot_make(uint32_t sctlr, unsigned user_r, unsigned user_w, unsigned priv_r,
-                                        unsigned priv_w, unsigned xn, unsigned pxn)
+static inline pe_fault pe_prot_check(pe_prot_pair pair, pe_access access, bool privileged)
 {
-    unsigned wxn = (sctlr & SCTLR_WXN) != 0, uwxn = (sctlr & SCTLR_UWXN) != 0;
-    unsigned user_x = user_r & ~(xn | (wxn & user_w)) & 1u;
-    unsigned priv_x = priv_r & ~(xn | pxn | (wxn & priv_w) | (uwxn & user_w)) & 1u;
-    return (pe_prot_pair){{
-        (uint8_t)(user_r | user_w << 1 | user_x << 2),
-        (uint8_t)(priv_r | priv_w << 1 | priv_x << 2),
-    }};
+    return pe_prot_of(pair, privileged) >> access & 1 ? PE_FAULT_NONE : PE_FAULT_PERMISSION;
 }
 
-/* AP[2:1] model, B3.7.1: the only one of the long format, and that of the short format with SCTLR.AFE = 1. */
-static inline pe_prot_pair pe_prot_simple(uint32_t sctlr, unsigned ap1, unsigned ap2, unsigned xn, unsigned pxn)
+/* What a leaf of the long format grants.  tables is the OR of the table descriptors above it (B3.6.3, hierarchical
+ * control); its bits 62:59 and the leaf's bits 7:6 and 54:53 stand in the order of the key. */
+static inline pe_prot_pair pe_prot_long(uint32_t sctlr, uint64_t leaf, uint64_t tables)
 {
-    unsigned writable = ap2 ^ 1u;
-    return pe_prot_make(sctlr, ap1, ap1 & writable, 1, writable, xn, pxn);
+    unsigned own = (unsigned)(leaf >> 53 & 3u) | (unsigned)(leaf >> 4 & 12u);
+    unsigned above = (unsigned)(tables >> LD_TABLE_SHIFT) & 15u;
+    return pe_prot_table[(own ^ PE_PROT_KEY_NOT_AP1) | above | PE_PROT_KEY_AP0 | PE_PROT_KEY_WXN(sctlr)];
 }
 
-/* AP[2:0] model of the short format, B3.7.1 table B3-8.  Bit n of a constant answers for AP = n; AP = 0b100 is
- * reserved and grants nothing. */
-static inline pe_prot_pair pe_prot_full(uint32_t sctlr, unsigned ap, unsigned xn, unsigned pxn)
+/* The checks on a valid leaf, in the order of B3.13. */
+static inline pe_fault pe_check_long(uint64_t leaf, pe_prot_pair prot, pe_access access, bool privileged)
 {
-    const unsigned user_r = 0xccu, user_w = 0x08u, priv_r = 0xeeu, priv_w = 0x0eu;
-    return pe_prot_make(sctlr, (user_r >> ap) & 1u, (user_w >> ap) & 1u, (priv_r >> ap) & 1u, (priv_w >> ap) & 1u, xn,
-                        pxn);
+    return LD_AF(leaf) ? pe_prot_check(prot, access, privileged) : PE_FAULT_ACCESS_FLAG;
 }
 
-static inline pe_prot_pair pe_prot_short(uint32_t sctlr, unsigned ap, unsigned xn, unsigned pxn)
+/* The same for the short format.  SCTLR.AFE makes AP[0] the access flag and leaves the simplified model AP[2:1], which
+ * is the full one with AP[0] = 1 (B3.7.1).  domain_access is the field of DACR: a manager is not checked, 0 and the
+ * reserved 2 grant nothing. */
+static inline pe_prot_pair pe_prot_short(uint32_t sctlr, unsigned ap, unsigned xn, unsigned pxn, unsigned domain_access)
 {
-    if (sctlr & SCTLR_AFE) {
-        return pe_prot_simple(sctlr, (ap >> 1) & 1u, ap >> 2, xn, pxn);
-    }
-    return pe_prot_full(sctlr, ap, xn, pxn);
-}
-
-static inline pe_prot_pair pe_prot_manager(void)
-{
-    const uint8_t all = PE_PROT_READ | PE_PROT_WRITE | PE_PROT_EXEC;
-    return (pe_prot_pair){{all, all}};
-}
-
-/* The checks on a valid leaf, in the order of B3.13, and what it grants.  tables is the OR of the table descriptors
- * above the leaf (B3.6.3, hierarchical control). */
-static inline pe_fault pe_check_long(uint32_t sctlr, uint64_t leaf, uint64_t tables, pe_access access, bool privileged,
-                                     pe_prot_pair *prot)
-{
-    unsigned ap1 = (leaf & LD_AP1) && !(tables & LD_AP_TABLE0);
-    unsigned ap2 = (leaf & LD_AP2) || (tables & LD_AP_TABLE1);
-    unsigned xn = (leaf & LD_XN) || (tables & LD_XN_TABLE);
-    unsigned pxn = (leaf & LD_PXN) || (tables & LD_PXN_TABLE);
-    *prot = pe_prot_simple(sctlr, ap1, ap2, xn, pxn);
-    if (!(leaf & LD_AF)) {
-        return PE_FAULT_ACCESS_FLAG;
-    }
-    return prot->of[privileged] & pe_prot_needed(access) ? PE_FAULT_NONE : PE_FAULT_PERMISSION;
-}
-
-/* domain_access is the field of DACR: a manager is not checked, 0 and the reserved 2 grant nothing. */
-static inline pe_fault pe_check_short(uint32_t sctlr, unsigned ap, unsigned xn, unsigned pxn, unsigned domain_access,
-                                      pe_access access, bool privileged, pe_prot_pair *prot)
-{
+    unsigned ap0 = (ap & 1u) | (sctlr & SCTLR_AFE ? 1u : 0u);
+    unsigned key = pxn | xn << 1 | (ap & 2u) << 1 | (ap & 4u) << 1 | ap0 << 4;
     switch (domain_access) {
-    case DOMAIN_CLIENT: *prot = pe_prot_short(sctlr, ap, xn, pxn); break;
-    case DOMAIN_MANAGER: *prot = pe_prot_manager(); break;
-    default: *prot = (pe_prot_pair){{0, 0}}; break;
+    case DOMAIN_CLIENT: return pe_prot_table[(key ^ PE_PROT_KEY_NOT_AP1) | PE_PROT_KEY_WXN(sctlr)];
+    case DOMAIN_MANAGER: return PE_PROT_EVERYONE;
+    default: return 0;
     }
+}
+
+static inline pe_fault pe_check_short(uint32_t sctlr, unsigned ap, unsigned domain_access, pe_prot_pair prot,
+                                      pe_access access, bool privileged)
+{
     if ((sctlr & SCTLR_AFE) && !(ap & 1u)) {
         return PE_FAULT_ACCESS_FLAG;
     }
-    if (domain_access != DOMAIN_CLIENT && domain_access != DOMAIN_MANAGER) {
+    if (!(domain_access & 1u)) {
         return PE_FAULT_DOMAIN;
     }
-    return prot->of[privileged] & pe_prot_needed(access) ? PE_FAULT_NONE : PE_FAULT_PERMISSION;
+    return pe_prot_check(prot, access, privileged);
 }
 
 typedef struct pe_memory_type {

@@ -68,11 +68,11 @@ static uint64_t long_from_key(unsigned key)
 
 static void long_verdicts(directory *d)
 {
-    pe_prot_pair prot;
     for (unsigned row = 0; row < OWN_ROW; row++) {
         for (unsigned key = 0; key < KEYS; key++) {
-            d->verdict[row * KEYS + key] = (uint8_t)pe_check_long(
-                d->regime->sctlr, long_from_key(key), (uint64_t)row << LD_TABLE_SHIFT, d->access, d->privileged, &prot);
+            uint64_t leaf = long_from_key(key);
+            pe_prot_pair prot = pe_prot_long(d->regime->sctlr, leaf, (uint64_t)row << LD_TABLE_SHIFT);
+            d->verdict[row * KEYS + key] = (uint8_t)pe_check_long(leaf, prot, d->access, d->privileged);
         }
     }
 }
@@ -92,11 +92,13 @@ static uint32_t short_from_key(unsigned key)
 
 static void short_verdicts(directory *d)
 {
-    pe_prot_pair prot;
+    uint32_t sctlr = d->regime->sctlr;
     for (unsigned row = 0; row < OWN_ROW; row++) {
         for (unsigned key = 0; key < KEYS; key++) {
-            d->verdict[row * KEYS + key] = (uint8_t)pe_check_short(d->regime->sctlr, key & 7u, key >> 3 & 1u, row >> 2,
-                                                                   row & 3u, d->access, d->privileged, &prot);
+            unsigned ap = key & 7u, xn = key >> 3 & 1u, pxn = row >> 2 & 1u, domain_access = row & 3u;
+            pe_prot_pair prot = pe_prot_short(sctlr, ap, xn, pxn, domain_access);
+            d->verdict[row * KEYS + key] =
+                (uint8_t)pe_check_short(sctlr, ap, domain_access, prot, d->access, d->privileged);
         }
     }
 }

@@ -31,38 +31,29 @@
 #define NMRR_INNER(v, n) (((v) >> (2 * (n))) & 3u)
 #define NMRR_OUTER(v, n) (((v) >> (16 + 2 * (n))) & 3u)
 
-/* Long-descriptor format, B3.6.1 and B3.6.2 */
-#define LD_ADDRESS      UINT64_C(0x000000fffffff000)
-#define LD_TTBR         UINT64_C(0x000000ffffffffff)
-#define LD_VALID        (UINT64_C(1) << 0)
-#define LD_TABLE        (UINT64_C(1) << 1) /* level 3: page */
-#define LD_ATTRINDX(d)  (((d) >> 2) & 7u)
-#define LD_NS           (UINT64_C(1) << 5)
-#define LD_AP1          (UINT64_C(1) << 6) /* PL0 access */
-#define LD_AP2          (UINT64_C(1) << 7) /* read-only */
-#define LD_SH(d)        (((d) >> 8) & 3u)
-#define LD_AF           (UINT64_C(1) << 10)
-#define LD_NG           (UINT64_C(1) << 11)
-#define LD_CONTIGUOUS   (UINT64_C(1) << 52)
-#define LD_PXN          (UINT64_C(1) << 53)
-#define LD_XN           (UINT64_C(1) << 54)
-#define LD_PXN_TABLE    (UINT64_C(1) << 59)
-#define LD_XN_TABLE     (UINT64_C(1) << 60)
-#define LD_AP_TABLE0    (UINT64_C(1) << 61) /* no PL0 access below */
-#define LD_AP_TABLE1    (UINT64_C(1) << 62) /* read-only below */
-#define LD_NS_TABLE     (UINT64_C(1) << 63)
-#define LD_TABLE_SHIFT  59
-#define LD_BLOCK1_SHIFT 30
-#define LD_BLOCK2_SHIFT 21
-#define LD_PAGE_SHIFT   12
+/* Long-descriptor format, B3.6.1 and B3.6.2.  One-bit fields read as 0 or 1. */
+#define LD_ADDRESS       UINT64_C(0x000000fffffff000)
+#define LD_TTBR          UINT64_C(0x000000ffffffffff)
+#define LD_VALID         (UINT64_C(1) << 0)
+#define LD_TABLE         (UINT64_C(1) << 1) /* level 3: page */
+#define LD_ATTRINDX(d)   ((unsigned)((d) >> 2) & 7u)
+#define LD_NS(d)         ((unsigned)((d) >> 5) & 1u)
+#define LD_SH(d)         ((unsigned)((d) >> 8) & 3u)
+#define LD_AF(d)         ((unsigned)((d) >> 10) & 1u)
+#define LD_NG(d)         ((unsigned)((d) >> 11) & 1u)
+#define LD_CONTIGUOUS(d) ((unsigned)((d) >> 52) & 1u)
+#define LD_NS_TABLE(d)   ((unsigned)((d) >> 63) & 1u)
+#define LD_TABLE_SHIFT   59
+#define LD_BLOCK1_SHIFT  30
+#define LD_BLOCK2_SHIFT  21
+#define LD_PAGE_SHIFT    12
 
 /* Short-descriptor format, B3.5.1: bits 1:0 of the first and second level */
-#define SD_L1_INVALID 0u
-#define SD_L1_TABLE   1u /* 2 and 3: section, bit 0 is PXN */
-#define SD_L2_INVALID 0u
-#define SD_L2_LARGE   1u /* 2 and 3: small page, bit 0 is XN */
-#define SD_DOMAIN(d)  (((d) >> 5) & 15u)
-#define SD_L2_BASE    UINT32_C(0xfffffc00)
+#define SD_INVALID   0u
+#define SD_L1_TABLE  1u /* 2 and 3: section, bit 0 is PXN */
+#define SD_L2_LARGE  1u /* 2 and 3: small page, bit 0 is XN */
+#define SD_DOMAIN(d) (((d) >> 5) & 15u)
+#define SD_L2_BASE   UINT32_C(0xfffffc00)
 
 #define SD_SECTION_SHIFT      20
 #define SD_SUPERSECTION_SHIFT 24

@@ -16,12 +16,11 @@ static pe_memory_type flat_type(uint32_t sctlr, pe_access access)
 
 static void flat(const pe_regime *regime, uint32_t va, pe_access access, pe_translation *out)
 {
-    pe_prot_pair prot = pe_prot_manager();
     pe_memory_type type = flat_type(regime->sctlr, access);
     *out = (pe_translation){
         .pa = va,
-        .prot = prot.of[0],
-        .prot_other = prot.of[1],
+        .prot = PE_PROT_ALL,
+        .prot_other = PE_PROT_ALL,
         .attr = type.attr,
         .shareability = type.shareability,
         .size_log2 = SD_SMALL_SHIFT,

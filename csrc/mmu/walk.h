@@ -21,21 +21,21 @@ void pe_walk_short_steps(const pe_mem *mem, const pe_regime *regime, uint32_t va
 
 /* Which TTBR translates va, and what is left to walk. */
 typedef struct pe_region {
-    bool second;      /* TTBR1 */
-    bool gap;         /* long format: between the two ranges */
-    bool disabled;    /* EPDx, PDx */
-    unsigned va_bits; /* translated by this TTBR */
+    unsigned second;   /* TTBR1 */
+    unsigned gap;      /* long format: between the two ranges */
+    unsigned disabled; /* EPDx, PDx */
+    unsigned va_bits;  /* translated by this TTBR */
 } pe_region;
 
 /* B3.6.4 table B3-15: T1SZ = 0 gives TTBR1 what TTBR0 leaves; otherwise TTBR1 has its own range and wins. */
 PE_ALWAYS_INLINE pe_region pe_region_long(uint32_t ttbcr, uint32_t va)
 {
     unsigned t0sz = TTBCR_T0SZ(ttbcr), t1sz = TTBCR_T1SZ(ttbcr);
-    uint32_t top0 = UINT32_MAX >> t0sz;
-    bool second = t1sz == 0 ? va > top0 : va >= ~(UINT32_MAX >> t1sz);
+    unsigned above0 = va > UINT32_MAX >> t0sz;
+    unsigned second = t1sz == 0 ? above0 : va >= ~(UINT32_MAX >> t1sz);
     return (pe_region){
         .second = second,
-        .gap = !second && va > top0,
+        .gap = above0 & ~second,
         .disabled = ttbcr & (second ? TTBCR_EPD1 : TTBCR_EPD0),
         .va_bits = 32 - (second ? t1sz : t0sz),
     };
@@ -45,16 +45,17 @@ PE_ALWAYS_INLINE pe_region pe_region_long(uint32_t ttbcr, uint32_t va)
 PE_ALWAYS_INLINE pe_region pe_region_short(uint32_t ttbcr, uint32_t va)
 {
     unsigned n = TTBCR_N(ttbcr);
-    bool second = va & ~(UINT32_MAX >> n);
+    unsigned second = (va & ~(UINT32_MAX >> n)) != 0;
     return (pe_region){
         .second = second,
+        .gap = 0,
         .disabled = ttbcr & (second ? TTBCR_PD1 : TTBCR_PD0),
         .va_bits = second ? 32 : 32 - n,
     };
 }
 
 PE_ALWAYS_INLINE void pe_walk_record(pe_walk *walk, uint64_t table, uint32_t index, uint64_t descriptor_pa,
-                                     uint64_t descriptor, unsigned level, unsigned kind, bool second)
+                                     uint64_t descriptor, unsigned level, unsigned kind, unsigned second)
 {
     if (walk && walk->nsteps < PE_MAX_STEPS) {
         walk->steps[walk->nsteps++] = (pe_step){
@@ -64,7 +65,7 @@ PE_ALWAYS_INLINE void pe_walk_record(pe_walk *walk, uint64_t table, uint32_t ind
             .index = index,
             .level = (uint8_t)level,
             .kind = (uint8_t)kind,
-            .ttbr = second,
+            .ttbr = (uint8_t)second,
         };
     }
 }

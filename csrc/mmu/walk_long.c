@@ -2,98 +2,142 @@
  * Stage-1 walk of the long-descriptor format for PL1&0 (ARM DDI 0406C B3.6). */
 #include "mmu/walk.h"
 
-PE_ALWAYS_INLINE unsigned descriptor_kind(uint64_t descriptor, unsigned level)
+/* A walk on its way down. */
+typedef struct position {
+    const pe_mem *mem;
+    pe_walk *walk; /* NULL: nothing is recorded */
+    bool big_endian;
+    unsigned second; /* TTBR1 */
+    uint64_t table;
+    uint64_t at; /* of the descriptor */
+    uint64_t descriptor;
+    uint64_t tables; /* OR of the table descriptors so far */
+} position;
+
+/* Reads the descriptor at index and says what it is (pe_descriptor_kind); moves on to a table. */
+PE_ALWAYS_INLINE unsigned step(position *p, unsigned level, uint32_t index)
 {
-    if (!(descriptor & LD_VALID)) {
-        return PE_DESC_INVALID;
+    uint64_t table = p->table, descriptor;
+    unsigned kind;
+    p->at = table + index * sizeof descriptor;
+    if (__builtin_expect(!pe_mem_load64(p->mem, p->at, &descriptor), 0)) {
+        descriptor = 0;
+        kind = PE_DESC_UNREADABLE;
+    } else {
+        if (p->big_endian) {
+            descriptor = __builtin_bswap64(descriptor);
+        }
+        if (!(descriptor & LD_VALID)) {
+            kind = PE_DESC_INVALID;
+        } else if (level == 3) {
+            kind = descriptor & LD_TABLE ? PE_DESC_PAGE : PE_DESC_RESERVED;
+        } else {
+            kind = descriptor & LD_TABLE ? PE_DESC_TABLE : PE_DESC_BLOCK;
+        }
     }
-    if (level == 3) {
-        return descriptor & LD_TABLE ? PE_DESC_PAGE : PE_DESC_RESERVED;
+    pe_walk_record(p->walk, table, index, p->at, descriptor, level, kind, p->second);
+    p->descriptor = descriptor;
+    if (kind == PE_DESC_TABLE) {
+        p->tables |= descriptor;
+        p->table = descriptor & LD_ADDRESS;
     }
-    return descriptor & LD_TABLE ? PE_DESC_TABLE : PE_DESC_BLOCK;
+    return kind;
 }
 
-PE_ALWAYS_INLINE unsigned level_shift(unsigned level)
+PE_ALWAYS_INLINE void no_leaf(pe_translation *out, pe_fault fault, unsigned level, const position *p)
 {
-    return LD_PAGE_SHIFT + 9 * (3 - level);
+    out->pa = 0;
+    out->descriptor = p->descriptor;
+    out->descriptor_pa = p->at;
+    out->fault = fault;
+    out->level = (uint8_t)level;
+    out->prot = 0;
+    out->prot_other = 0;
+    out->attr = 0;
+    out->shareability = 0;
+    out->domain = 0;
+    out->size_log2 = 0;
+    out->flags = p->second ? PE_TF_TTBR1 : 0;
 }
 
-/* Permissions and attributes of a leaf; tables is the OR of the table descriptors above it. */
-PE_ALWAYS_INLINE void finish(const pe_regime *regime, uint32_t va, pe_access access, bool privileged, uint64_t tables,
-                             pe_translation *out)
+PE_ALWAYS_INLINE void finish(pe_translation *out, const pe_regime *regime, uint32_t va, pe_access access,
+                             bool privileged, unsigned level, unsigned kind, const position *p)
 {
-    uint64_t leaf = out->descriptor;
-    pe_prot_pair prot;
-    out->fault = pe_check_long(regime->sctlr, leaf, tables, access, privileged, &prot);
+    if (kind != PE_DESC_BLOCK && kind != PE_DESC_PAGE) {
+        no_leaf(out, kind == PE_DESC_UNREADABLE ? PE_FAULT_EXTERNAL_WALK : PE_FAULT_TRANSLATION, level, p);
+        return;
+    }
+    uint64_t leaf = p->descriptor;
+    pe_prot_pair prot = pe_prot_long(regime->sctlr, leaf, p->tables);
     pe_memory_type type = pe_attr_long(regime, leaf);
-    unsigned shift = level_shift(out->level);
+    unsigned shift = LD_PAGE_SHIFT + 9 * (3 - level);
     uint64_t offset = (UINT64_C(1) << shift) - 1;
     out->pa = (leaf & LD_ADDRESS & ~offset) | (va & offset);
-    out->prot = prot.of[privileged];
-    out->prot_other = prot.of[!privileged];
+    out->descriptor = leaf;
+    out->descriptor_pa = p->at;
+    out->fault = pe_check_long(leaf, prot, access, privileged);
+    out->level = (uint8_t)level;
+    out->prot = pe_prot_of(prot, privileged);
+    out->prot_other = pe_prot_of(prot, !privileged);
     out->attr = type.attr;
     out->shareability = type.shareability;
+    out->domain = 0;
     out->size_log2 = (uint8_t)shift;
-    out->flags |= (uint8_t)((leaf & LD_NG ? PE_TF_NG : 0) | (leaf & LD_CONTIGUOUS ? PE_TF_CONTIGUOUS : 0) |
-                            ((leaf & LD_NS) || (tables & LD_NS_TABLE) ? PE_TF_NS : 0));
+    out->flags = (uint8_t)((p->second ? PE_TF_TTBR1 : 0u) | LD_NG(leaf) * PE_TF_NG |
+                           LD_CONTIGUOUS(leaf) * PE_TF_CONTIGUOUS | (LD_NS(leaf) | LD_NS_TABLE(p->tables)) * PE_TF_NS);
 }
 
 PE_ALWAYS_INLINE void walk_long(const pe_mem *mem, const pe_regime *regime, uint32_t va, pe_access access,
-                                bool privileged, pe_translation *out, pe_walk *walk)
+                                bool privileged, pe_translation *out, pe_walk *walk, bool big_endian)
 {
     pe_region region = pe_region_long(regime->ttbcr, va);
-    *out = (pe_translation){
-        .fault = PE_FAULT_TRANSLATION,
-        .level = 1,
-        .flags = region.second ? PE_TF_TTBR1 : 0,
+    position p = {
+        .mem = mem,
+        .walk = walk,
+        .big_endian = big_endian,
+        .second = region.second,
+        .table = (region.second ? regime->ttbr1 : regime->ttbr0) & LD_TTBR,
     };
-    if (region.gap || region.disabled) {
+    if (__builtin_expect(region.gap || region.disabled, 0)) {
+        no_leaf(out, PE_FAULT_TRANSLATION, 1, &p);
         return;
     }
-    /* B3.6.6: the start level follows from how many bits are left, and the first index has what remains of them. */
-    unsigned level = region.va_bits > LD_BLOCK1_SHIFT ? 1 : 2;
-    unsigned shift = level_shift(level);
+    /* B3.6.6: the walk starts at level 1 when more than 30 bits are left, else at level 2; the first index has what
+     * the levels below leave of them, and the table is as aligned as it is long. */
+    unsigned level = 2, kind;
+    unsigned shift = region.va_bits > LD_BLOCK1_SHIFT ? LD_BLOCK1_SHIFT : LD_BLOCK2_SHIFT;
     uint32_t index = (va & (UINT32_MAX >> (32 - region.va_bits))) >> shift;
-    uint64_t align = (UINT64_C(8) << (region.va_bits - shift)) - 1;
-    uint64_t table = (region.second ? regime->ttbr1 : regime->ttbr0) & LD_TTBR & ~align;
-    uint64_t tables = 0, descriptor;
-    unsigned kind;
-    for (;;) {
-        out->descriptor_pa = table + index * sizeof descriptor;
-        out->level = (uint8_t)level;
-        if (__builtin_expect(!pe_mem_load64(mem, out->descriptor_pa, &descriptor), 0)) {
-            pe_walk_record(walk, table, index, out->descriptor_pa, 0, level, PE_DESC_UNREADABLE, region.second);
-            out->fault = PE_FAULT_EXTERNAL_WALK;
+    p.table &= ~((UINT64_C(8) << (region.va_bits - shift)) - 1);
+    if (shift == LD_BLOCK1_SHIFT) {
+        kind = step(&p, 1, index);
+        if (kind != PE_DESC_TABLE) {
+            finish(out, regime, va, access, privileged, 1, kind, &p);
             return;
         }
-        if (regime->sctlr & SCTLR_EE) {
-            descriptor = __builtin_bswap64(descriptor);
-        }
-        kind = descriptor_kind(descriptor, level);
-        pe_walk_record(walk, table, index, out->descriptor_pa, descriptor, level, kind, region.second);
-        if (kind != PE_DESC_TABLE) {
-            break;
-        }
-        tables |= descriptor;
-        table = descriptor & LD_ADDRESS;
-        level++;
-        index = (va >> level_shift(level)) & 511u;
+        index = (va >> LD_BLOCK2_SHIFT) & 511u;
     }
-    out->descriptor = descriptor;
-    if (kind == PE_DESC_BLOCK || kind == PE_DESC_PAGE) {
-        finish(regime, va, access, privileged, tables, out);
+    kind = step(&p, 2, index);
+    if (kind == PE_DESC_TABLE) {
+        level = 3;
+        kind = step(&p, 3, (va >> LD_PAGE_SHIFT) & 511u);
     }
+    finish(out, regime, va, access, privileged, level, kind, &p);
 }
 
+/* Built once for each byte order, so that the usual one does not pay for the other. */
 void pe_walk_long(const pe_mem *mem, const pe_regime *regime, uint32_t va, pe_access access, bool privileged,
                   pe_translation *out)
 {
-    walk_long(mem, regime, va, access, privileged, out, NULL);
+    if (__builtin_expect(regime->sctlr & SCTLR_EE, 0)) {
+        walk_long(mem, regime, va, access, privileged, out, NULL, true);
+    } else {
+        walk_long(mem, regime, va, access, privileged, out, NULL, false);
+    }
 }
 
 void pe_walk_long_steps(const pe_mem *mem, const pe_regime *regime, uint32_t va, pe_access access, bool privileged,
                         pe_walk *out)
 {
     out->nsteps = 0;
-    walk_long(mem, regime, va, access, privileged, &out->result, out);
+    walk_long(mem, regime, va, access, privileged, &out->result, out, regime->sctlr & SCTLR_EE);
 }
