@@ -1,11 +1,13 @@
 """What a machine is made of: frozen, validated dataclasses, from TOML, the command line or Python.
 
-A value that cannot be is a :class:`UserError`, whose text is one line that says what is wrong and what would be right.
+A value that cannot be is a :class:`UserError`, whose text is one line that says what is wrong and what would
+be right.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -31,7 +33,7 @@ class UserError(Exception):
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size such as ``"4G"``, ``"512M"``, ``"64K"``, ``"0x1000"`` or ``"4096"`` (units are powers of 1024)."""
+    """Bytes of a size such as ``"4G"``, ``"512M"``, ``"0x1000"`` or ``"4096"`` (units are powers of 1024)."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise UserError(f"{text!r} is not a size: write a number with K, M or G, such as 1G or 512M")
@@ -98,7 +100,7 @@ class MachineConfig:
 
     @classmethod
     def from_toml(cls, path: str | Path) -> MachineConfig:
-        """The ``[machine]`` table of a TOML file: ``mem = "4G"``, ``cpu``, ``smp``, ``semihosting``, ``quantum``."""
+        """The ``[machine]`` table of a TOML file: ``mem = "4G"`` and the fields of this class."""
         table = _read_toml(Path(path)).get("machine", {})
         if not isinstance(table, dict):
             raise UserError(f"{path}: machine must be a table, [machine]")
@@ -109,9 +111,9 @@ class MachineConfig:
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    try:
+    if sys.version_info >= (3, 11):
         import tomllib
-    except ImportError:  # Python 3.10
+    else:
         import tomli as tomllib
     try:
         return tomllib.loads(path.read_text("utf-8"))

@@ -38,21 +38,52 @@ def _reg(*ranges: tuple[int, int]) -> list[int]:
 
 def build(config: MachineConfig, options: TreeOptions = TreeOptions()) -> Tree:
     """The tree of a board; :func:`set_boot` adds what the boot needs."""
-    root = Node("").set({"#address-cells": 2, "#size-cells": 2, "compatible": "linux,dummy-virt",
-                         "model": "linux,dummy-virt", "interrupt-parent": GIC})  # fmt: skip
+    root = Node("").set(
+        {
+            "#address-cells": 2,
+            "#size-cells": 2,
+            "compatible": "linux,dummy-virt",
+            "model": "linux,dummy-virt",
+            "interrupt-parent": GIC,
+        }
+    )
     root.add("chosen", {"stdout-path": f"/pl011@{board.UART:x}"})
     root.add(f"memory@{board.RAM_BASE:x}", {"device_type": "memory"})
     _add_cpus(root, config)
     _add_timer(root, config, options)
     root.add("psci", {"compatible": ["arm,psci-1.0", "arm,psci-0.2"], "method": "hvc"})
-    root.add("apb-pclk", {"compatible": "fixed-clock", "#clock-cells": 0, "clock-frequency": board.APB_CLOCK_HZ,
-                          "clock-output-names": "clk24mhz", "phandle": CLOCK})  # fmt: skip
-    root.add("flash@0", {"compatible": "cfi-flash", "bank-width": 4,
-                         "reg": _reg(*((base, board.FLASH_BANK_BYTES) for base in board.FLASH_BASES))})  # fmt: skip
-    root.add(f"intc@{board.GIC_DISTRIBUTOR:x}", {
-        "compatible": "arm,cortex-a15-gic", "#interrupt-cells": 3, "#address-cells": 0, "interrupt-controller": True,
-        "phandle": GIC, "reg": _reg((board.GIC_DISTRIBUTOR, board.GIC_REGION_BYTES),
-                                    (board.GIC_CPU_INTERFACE, board.GIC_REGION_BYTES))})  # fmt: skip
+    root.add(
+        "apb-pclk",
+        {
+            "compatible": "fixed-clock",
+            "#clock-cells": 0,
+            "clock-frequency": board.APB_CLOCK_HZ,
+            "clock-output-names": "clk24mhz",
+            "phandle": CLOCK,
+        },
+    )
+    root.add(
+        "flash@0",
+        {
+            "compatible": "cfi-flash",
+            "bank-width": 4,
+            "reg": _reg(*((base, board.FLASH_BANK_BYTES) for base in board.FLASH_BASES)),
+        },
+    )
+    root.add(
+        f"intc@{board.GIC_DISTRIBUTOR:x}",
+        {
+            "compatible": "arm,cortex-a15-gic",
+            "#interrupt-cells": 3,
+            "#address-cells": 0,
+            "interrupt-controller": True,
+            "phandle": GIC,
+            "reg": _reg(
+                (board.GIC_DISTRIBUTOR, board.GIC_REGION_BYTES),
+                (board.GIC_CPU_INTERFACE, board.GIC_REGION_BYTES),
+            ),
+        },
+    )
     uart = _add_primecell(root, "pl011", board.UART, board.SPI_UART)
     uart.set({"clocks": [CLOCK, CLOCK], "clock-names": ["uartclk", "apb_pclk"]})
     _add_primecell(root, "pl031", board.RTC, board.SPI_RTC)
@@ -68,8 +99,10 @@ def build(config: MachineConfig, options: TreeOptions = TreeOptions()) -> Tree:
 def _add_cpus(root: Node, config: MachineConfig) -> None:
     cpus = root.add("cpus", {"#address-cells": 1, "#size-cells": 0})
     for number in range(config.smp):
-        cpus.add(f"cpu@{number:x}", {"device_type": "cpu", "compatible": f"arm,{config.cpu}", "reg": number,
-                                     "enable-method": "psci"})  # fmt: skip
+        cpus.add(
+            f"cpu@{number:x}",
+            {"device_type": "cpu", "compatible": f"arm,{config.cpu}", "reg": number, "enable-method": "psci"},
+        )
 
 
 def _add_timer(root: Node, config: MachineConfig, options: TreeOptions) -> None:
@@ -77,14 +110,27 @@ def _add_timer(root: Node, config: MachineConfig, options: TreeOptions) -> None:
     ppis = [board.PPI_TIMER_SECURE, board.PPI_TIMER_PHYSICAL]
     if options.all_timers:
         ppis += [board.PPI_TIMER_VIRTUAL, board.PPI_TIMER_HYP]
-    root.add("timer", {"compatible": "arm,armv7-timer", "always-on": True,
-                       "interrupts": [cell for ppi in ppis for cell in (PPI, ppi, flags)]})  # fmt: skip
+    root.add(
+        "timer",
+        {
+            "compatible": "arm,armv7-timer",
+            "always-on": True,
+            "interrupts": [cell for ppi in ppis for cell in (PPI, ppi, flags)],
+        },
+    )
 
 
 def _add_primecell(root: Node, kind: str, base: int, spi: int) -> Node:
-    return root.add(f"{kind}@{base:x}", {
-        "compatible": [f"arm,{kind}", "arm,primecell"], "reg": _reg((base, board.DEVICE_BYTES)),
-        "interrupts": [SPI, spi, LEVEL], "clocks": CLOCK, "clock-names": "apb_pclk"})  # fmt: skip
+    return root.add(
+        f"{kind}@{base:x}",
+        {
+            "compatible": [f"arm,{kind}", "arm,primecell"],
+            "reg": _reg((base, board.DEVICE_BYTES)),
+            "interrupts": [SPI, spi, LEVEL],
+            "clocks": CLOCK,
+            "clock-names": "apb_pclk",
+        },
+    )
 
 
 def _add_gpio(root: Node) -> None:
@@ -97,8 +143,14 @@ def _add_gpio(root: Node) -> None:
 def _add_virtio(root: Node) -> None:
     for slot in range(board.VIRTIO_COUNT):
         base = board.VIRTIO + slot * board.VIRTIO_BYTES
-        root.add(f"virtio_mmio@{base:x}", {"compatible": "virtio,mmio", "reg": _reg((base, board.VIRTIO_BYTES)),
-                                           "interrupts": [SPI, board.SPI_VIRTIO + slot, EDGE]})  # fmt: skip
+        root.add(
+            f"virtio_mmio@{base:x}",
+            {
+                "compatible": "virtio,mmio",
+                "reg": _reg((base, board.VIRTIO_BYTES)),
+                "interrupts": [SPI, board.SPI_VIRTIO + slot, EDGE],
+            },
+        )
 
 
 def _set_memory(tree: Tree, size: int) -> None:

@@ -30,8 +30,10 @@ def encode(value: Value) -> bytes:
         return value
     if value is True:
         return b""
-    if isinstance(value, (int, str)):
-        return encode([value])  # type: ignore[list-item]
+    if isinstance(value, int):
+        return struct.pack(">I", value)
+    if isinstance(value, str):
+        return value.encode() + b"\0"
     return b"".join(
         item.encode() + b"\0" if isinstance(item, str) else struct.pack(">I", item) for item in value
     )
@@ -102,8 +104,18 @@ class Tree:
         reserve = b"".join(struct.pack(">QQ", *entry) for entry in [*self.reservations, (0, 0)])
         struct_at = _HEADER.size + len(reserve)
         strings_at = struct_at + len(body)
-        header = _HEADER.pack(MAGIC, strings_at + len(strings), struct_at, strings_at, _HEADER.size, VERSION,
-                              LAST_COMPATIBLE, self.boot_cpu, len(strings), len(body))  # fmt: skip
+        header = _HEADER.pack(
+            MAGIC,
+            strings_at + len(strings),
+            struct_at,
+            strings_at,
+            _HEADER.size,
+            VERSION,
+            LAST_COMPATIBLE,
+            self.boot_cpu,
+            len(strings),
+            len(body),
+        )
         return bytes(header + reserve + body + strings)
 
     @classmethod
@@ -134,8 +146,18 @@ class _Reader:
     def __init__(self, blob: bytes) -> None:
         if len(blob) < _HEADER.size:
             raise UserError(f"a device tree blob has a header of 40 bytes; there are {len(blob)} bytes")
-        (magic, total, struct_at, strings_at, self.reserve_at, self.version, compatible, self.boot_cpu,
-         strings_size, struct_size) = _HEADER.unpack_from(blob)  # fmt: skip
+        (
+            magic,
+            total,
+            struct_at,
+            strings_at,
+            self.reserve_at,
+            self.version,
+            compatible,
+            self.boot_cpu,
+            strings_size,
+            struct_size,
+        ) = _HEADER.unpack_from(blob)
         if magic != MAGIC:
             hint = "; compile the source with dtc first" if blob.lstrip().startswith(b"/dts-v1/") else ""
             raise UserError(f"not a device tree blob: it starts with {magic:#010x}, not {MAGIC:#x}{hint}")

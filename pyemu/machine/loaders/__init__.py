@@ -1,4 +1,4 @@
-"""Loaders: each turns a file into a :class:`LoadPlan`, pure data that :meth:`pyemu.machine.Machine.load` carries out."""
+"""Loaders: each turns a file into a :class:`LoadPlan`, pure data that ``Machine.load`` carries out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def detect(image: bytes) -> str:
     return "linux" if zimage.is_zimage(image) else "flat"
 
 
-def plan_load(config: MachineConfig, image: bytes | None, options: LoadOptions = LoadOptions()) -> LoadPlan:
+def plan_load(config: MachineConfig, image: bytes | None, options: LoadOptions) -> LoadPlan:
     """What a machine of this configuration must hold to start an image (None: to start from flash).
 
     Raises :class:`UserError` for a file or an option that cannot be.
@@ -56,8 +56,10 @@ def _check_options(kind: str, image: bytes, config: MachineConfig, options: Load
     if kind == "linux" and not options.device_tree:
         raise UserError("Linux needs a device tree: --no-dtb is for ELF and flat images")
     if kind == "flat" and len(image) > config.memory_bytes:
-        raise UserError(f"image of {len(image)} bytes is larger than the memory of {format_size(config.memory_bytes)}: "
-                        "a larger --mem would hold it")  # fmt: skip
+        raise UserError(
+            f"image of {len(image)} bytes is larger than the memory of {format_size(config.memory_bytes)}: "
+            "a larger --mem would hold it"
+        )
 
 
 def _load_image(kind: str, image: bytes, config: MachineConfig, options: LoadOptions) -> LoadPlan:

@@ -1,4 +1,4 @@
-"""The device tree that a load puts into memory: the board's own, or the user's with memory, command line and initrd set."""
+"""The device tree of a load: the board's own, or the user's with memory, command line and initrd set."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """ELF32 executables: segments and symbols, with every header checked before it is believed.
 
-Format: Tool Interface Standard ELF 1.2; ELF for the Arm Architecture (IHI 0044).  pyelftools reads; the checks are here.
+Format: Tool Interface Standard ELF 1.2; ELF for the Arm Architecture (IHI 0044).  pyelftools reads; the
+checks are here.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ def check_header(data: bytes) -> None:
         raise UserError("ELF without program headers: nothing to load")
     if entry_size != PROGRAM_HEADER_BYTES or count > MAX_SEGMENTS:
         raise UserError(
-            f"ELF with {count} program headers of {entry_size} bytes each: {PROGRAM_HEADER_BYTES} would be right"
+            f"ELF with {count} program headers of {entry_size} bytes: {PROGRAM_HEADER_BYTES} bytes would be right"
         )
     if table + count * entry_size > len(data):
         raise UserError(
-            f"truncated ELF file: its program headers end at {table + count * entry_size}, the file at {len(data)}"
+            f"truncated ELF file: program headers end at {table + count * entry_size}, the file at {len(data)}"
         )
 
 
@@ -95,16 +96,25 @@ def _placement(number: int, segment: Any, data: bytes) -> Placement:
         )
     flash_end = board.FLASH_BASES[-1] + board.FLASH_BANK_BYTES
     if size > file_size and segment["p_paddr"] == segment["p_vaddr"] and segment["p_paddr"] < flash_end:
-        raise UserError(f"{what} at {segment['p_paddr']:#x} has variables in flash, which cannot be written: link it at "
-                        f"{board.RAM_BASE + 0x8000:#x} (-Ttext={board.RAM_BASE + 0x8000:#x})")  # fmt: skip
+        raise UserError(
+            f"{what} at {segment['p_paddr']:#x} has variables in flash, which cannot be written: link it at "
+            f"{board.RAM_BASE + 0x8000:#x} (-Ttext={board.RAM_BASE + 0x8000:#x})"
+        )
     return place(what, segment["p_paddr"], data[offset : offset + file_size], size)
 
 
 class Symbols:
-    """Names and addresses of an ELF file, read when first asked for; empty without a file or a symbol table."""
+    """Names and addresses of an ELF file, read when first asked for; empty without a symbol table."""
 
     def __init__(self, elf: bytes | None) -> None:
         self._elf = elf
+
+    @classmethod
+    def known(cls, addresses: dict[str, int]) -> Symbols:
+        """Symbols that are already known."""
+        symbols = cls(None)
+        symbols.addresses = addresses
+        return symbols
 
     @cached_property
     def addresses(self) -> dict[str, int]:
@@ -121,8 +131,12 @@ class Symbols:
                     continue
                 for symbol in section.iter_symbols():
                     info = symbol["st_info"]["type"]
-                    if symbol.name and not symbol.name.startswith("$") and symbol["st_shndx"] != "SHN_UNDEF" and info in (
-                        "STT_NOTYPE", "STT_OBJECT", "STT_FUNC"):  # fmt: skip
+                    if (
+                        symbol.name
+                        and not symbol.name.startswith("$")
+                        and symbol["st_shndx"] != "SHN_UNDEF"
+                        and info in ("STT_NOTYPE", "STT_OBJECT", "STT_FUNC")
+                    ):
                         found.setdefault(symbol.name, symbol["st_value"] & (~1 if info == "STT_FUNC" else ~0))
         except Exception:  # symbols are a convenience: a damaged table is as good as none
             return {}

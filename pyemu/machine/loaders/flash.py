@@ -1,4 +1,4 @@
-"""Flash images: firmware such as U-Boot in bank 0, where the CPU starts; the device tree waits at the start of RAM."""
+"""Flash images: firmware such as U-Boot in bank 0, where the CPU starts; the device tree is in RAM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def placement(flash: bytes) -> Placement:
         raise UserError("empty flash image")
     if len(flash) > board.FLASH_BANK_BYTES:
         raise UserError(
-            f"flash image of {len(flash)} bytes is larger than the bank of {format_size(board.FLASH_BANK_BYTES)}"
+            f"flash image of {len(flash)} bytes: the bank has {format_size(board.FLASH_BANK_BYTES)}"
         )
     return place("flash image", board.FLASH_BASES[0], flash)
 

@@ -1,4 +1,7 @@
-"""Linux: where kernel, device tree and initrd go (Documentation/arch/arm/booting.rst) and what the kernel finds in r0 to r2."""
+"""Linux: where kernel, device tree and initrd go, and what the kernel finds in r0 to r2.
+
+Source: Documentation/arch/arm/booting.rst.
+"""
 
 from __future__ import annotations
 
@@ -31,8 +34,10 @@ def load(data: bytes, config: MachineConfig, options: LoadOptions) -> LoadPlan:
         notes = (f"zImage at {address:#x}, unpacked by the guest",)
         kernel_end = max(image.end, text + _unpacked_bytes(data, header) + header.bss_bytes + header.size)
     if kernel_end > board.RAM_BASE + config.memory_bytes:
-        raise UserError(f"{image} does not fit: with the room that it needs it ends at {kernel_end:#x}, and memory of "
-                        f"{format_size(config.memory_bytes)} at {board.RAM_BASE + config.memory_bytes:#x}")  # fmt: skip
+        raise UserError(
+            f"{image} does not fit: with the room that it needs it ends at {kernel_end:#x}, and memory of "
+            f"{format_size(config.memory_bytes)} at {board.RAM_BASE + config.memory_bytes:#x}"
+        )
     placements = [image]
     start = max(kernel_end, board.RAM_BASE + min(config.memory_bytes // 2, LOW_BYTES))
     start = -(-start // PAGE) * PAGE

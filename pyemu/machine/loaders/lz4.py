@@ -13,7 +13,7 @@ MAX_OUTPUT_BYTES = 256 << 20
 
 
 def unpack_lz4(data: bytes) -> tuple[bytes, int]:
-    """The content of a legacy frame and how many bytes of ``data`` it took; raises ValueError when it is damaged."""
+    """The content of a legacy frame and how many bytes of ``data`` it took; ValueError: it is damaged."""
     if data[:4] != MAGIC:
         raise ValueError("not an LZ4 legacy frame")
     out = bytearray()

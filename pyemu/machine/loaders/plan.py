@@ -1,7 +1,11 @@
-"""What a loader answers: which bytes go where and how the first CPU starts.  Pure data, checked before anything is written."""
+"""What a loader answers: which bytes go where and how the first CPU starts.
+
+Pure data, checked before anything is written.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -78,17 +82,17 @@ class LoadPlan:
 
 
 def check_placements(plan: LoadPlan, config: MachineConfig) -> LoadPlan:
-    """The plan, or :class:`UserError` when something lies outside RAM and flash or on top of something else."""
+    """The plan, or :class:`UserError` when something lies outside RAM and flash or on something else."""
     ram_end = board.RAM_BASE + config.memory_bytes
     for item in plan.placements:
-        in_ram = board.RAM_BASE <= item.address and item.end <= ram_end
+        in_ram = item.address >= board.RAM_BASE and item.end <= ram_end
         in_flash = any(
             base <= item.address and item.end <= base + board.FLASH_BANK_BYTES for base in board.FLASH_BASES
         )
         if not in_ram and not in_flash:
             raise UserError(_outside(item, config))
     ordered = sorted((item for item in plan.placements if item.size), key=lambda item: item.address)
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in itertools.pairwise(ordered):
         if low.end > high.address:
             raise UserError(_overlap(low, high))
     return plan
@@ -97,8 +101,10 @@ def check_placements(plan: LoadPlan, config: MachineConfig) -> LoadPlan:
 def _outside(item: Placement, config: MachineConfig) -> str:
     ram = f"RAM [{board.RAM_BASE:#x}, {board.RAM_BASE + config.memory_bytes:#x})"
     if item.size > config.memory_bytes:
-        return (f"{item} is larger than the memory of {format_size(config.memory_bytes)}: "
-                "a larger --mem would hold it")  # fmt: skip
+        return (
+            f"{item} is larger than the memory of {format_size(config.memory_bytes)}: "
+            "a larger --mem would hold it"
+        )
     if item.address >= board.RAM_BASE and item.end > board.RAM_BASE + config.memory_bytes:
         return f"{item} reaches past the end of {ram}: a larger --mem or a lower address would hold it"
     return f"{item} lies outside {ram}: link it at {board.RAM_BASE + 0x8000:#x} or above"

@@ -1,7 +1,7 @@
 """The Linux zImage: its header, the kernel's place in memory, and the compressed kernel inside.
 
-Layout: arch/arm/boot/compressed/{head.S,vmlinux.lds.S} of Linux.  Since 4.15 a table of tags (magic 0x45454545 at 0x34,
-its offset at 0x38) gives the payload's end, the size of the kernel's BSS and TEXT_OFFSET.
+Layout: arch/arm/boot/compressed/{head.S,vmlinux.lds.S} of Linux.  Since 4.15 a table of tags (magic
+0x45454545 at 0x34, its offset at 0x38) gives the payload's end, the size of the kernel's BSS and TEXT_OFFSET.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ TABLE_MAGIC_AT, TABLE_MAGIC = 0x34, 0x45454545
 TAG_KERNEL_SIZE = 0x5A534C4B
 DEFAULT_TEXT_OFFSET = 0x8000
 MAX_KERNEL_BYTES = 256 << 20
+MAX_CANDIDATES = 64  # places where a magic number of one format is tried
 HEADER_BYTES = 0x40
 
 
@@ -100,20 +101,22 @@ FORMATS: tuple[tuple[str, bytes, Callable[[bytes], tuple[bytes, int]] | None], .
 def decompress(data: bytes, header: ZImage) -> tuple[bytes, str]:
     """The kernel inside and the name of its compression.
 
-    Only a stream that ends where the tags say, with the length that they say, is taken; an old image without tags must
-    have one stream of at least 1 MB.  Raises :class:`UserError` when there is none that the host can unpack.
+    Only a stream that ends where the tags say, with the length that they say, is taken; an old image without
+    tags must have one stream of at least 1 MB.  Raises :class:`UserError` when there is none.
     """
     unknown = ""
     for name, magic, unpack in FORMATS:
-        at = data.find(magic, HEADER_BYTES, header.size)
-        while at >= 0:
+        at = HEADER_BYTES - 1
+        for _ in range(MAX_CANDIDATES):
+            at = data.find(magic, at + 1, header.size)
+            if at < 0:
+                break
             if unpack is None:
                 unknown = name
                 break
             kernel = _try(data, at, header, unpack)
             if kernel is not None:
                 return kernel, name
-            at = data.find(magic, at + 1, header.size)
     found = (
         f"{unknown} is not known to the host"
         if unknown
