@@ -46,17 +46,16 @@ def check_header(data: bytes) -> None:
         )
     if kind != TYPE_EXEC:
         raise UserError(f"ELF of type {kind} is not an executable: {_TYPES.get(kind, 'type 2 is needed')}")
-    table, entry_size, count = (struct.unpack_from("<I", data, 28)[0], *struct.unpack_from("<HH", data, 42))
+    table, (entry_size, count) = struct.unpack_from("<I", data, 28)[0], struct.unpack_from("<HH", data, 42)
     if not count:
         raise UserError("ELF without program headers: nothing to load")
     if entry_size != PROGRAM_HEADER_BYTES or count > MAX_SEGMENTS:
         raise UserError(
-            f"ELF with {count} program headers of {entry_size} bytes: {PROGRAM_HEADER_BYTES} bytes would be right"
+            f"ELF with {count} program headers of {entry_size} bytes, not {PROGRAM_HEADER_BYTES} bytes"
         )
-    if table + count * entry_size > len(data):
-        raise UserError(
-            f"truncated ELF file: program headers end at {table + count * entry_size}, the file at {len(data)}"
-        )
+    end = table + count * entry_size
+    if end > len(data):
+        raise UserError(f"truncated ELF file: its program headers end at {end}, the file at {len(data)}")
 
 
 def load(data: bytes) -> LoadPlan:
