@@ -24,7 +24,7 @@ MAX_MEMORY_BYTES = 64 * GIB
 MAX_CPUS = 8
 MAX_QUANTUM = 1 << 24
 
-_SIZE = re.compile(r"(0x[0-9a-f]+|[0-9]+)\s*(?:([kmg])(?:i?b)?|b)?", re.IGNORECASE)
+_SIZE = re.compile(r"(0x[0-9a-f]{1,16}|[0-9]{1,20})\s*(?:([kmg])(?:i?b)?|b)?", re.IGNORECASE)
 _UNIT = {"": 1, "k": KIB, "m": MIB, "g": GIB}
 
 
@@ -36,7 +36,8 @@ def parse_size(text: str) -> int:
     """Bytes of a size such as ``"4G"``, ``"512M"``, ``"0x1000"`` or ``"4096"`` (units are powers of 1024)."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise UserError(f"{text!r} is not a size: write a number with K, M or G, such as 1G or 512M")
+        shown = text if len(text) <= 20 else text[:17] + "..."
+        raise UserError(f"{shown!r} is not a size: write a number with K, M or G, such as 1G or 512M")
     return int(match[1], 0 if match[1][:2].lower() == "0x" else 10) * _UNIT[(match[2] or "").lower()]
 
 

@@ -82,8 +82,6 @@ class Session:
         size = SLICE_INSNS - self._machine.stats().insns % SLICE_INSNS
         if self._limits.max_insns is not None:
             size = min(size, self._limits.max_insns - self._done)
-        if not size:
-            return Stop(StopReason.LIMIT, 0, 0, 0, 0, 0)
         stop = self._machine.run(max_insns=size, stop_when_idle=True)
         self._done += stop.insns
         return stop
@@ -99,7 +97,7 @@ class Session:
             return stop.reason.name.lower()
         if self._left() == 0.0:
             return "timeout"
-        if stop.reason is StopReason.LIMIT and self._done == self._limits.max_insns:
+        if self._limits.max_insns is not None and self._done >= self._limits.max_insns:
             return "limit"
         if fed or stop.reason not in (StopReason.IDLE, StopReason.DEADLOCK):
             return None

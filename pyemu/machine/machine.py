@@ -153,7 +153,7 @@ class Machine:
     ) -> Stop:
         """Run until something ends it, and say what.
 
-        ``max_insns``       at most so many instructions, of all CPUs together.
+        ``max_insns``       so many instructions, of all CPUs together; ends with the block that reaches it.
         ``until``           an address (int) or a symbol of the loaded ELF (str): stops before it;
                             bytes, or a str that is no symbol: stops when the console shows this text.
         ``timeout``         seconds of the host; the only limit that is not deterministic.
@@ -195,9 +195,9 @@ class Machine:
         while True:
             run.max_insns = SLICE_INSNS - executed % SLICE_INSNS
             if max_insns is not None:
+                if done >= max_insns:  # the core stops at the end of a block, so there may be a few more
+                    return Stop(StopReason.LIMIT, native.cpu, 0, 0, done, 0)
                 run.max_insns = min(run.max_insns, max_insns - done)
-            if run.max_insns == 0:
-                return Stop(StopReason.LIMIT, native.cpu, 0, 0, done, 0)
             check(lib.pe_machine_run(self.handle, run, native, err), err)
             done, executed = done + native.insns, executed + native.insns
             native.insns = done

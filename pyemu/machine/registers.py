@@ -9,7 +9,7 @@ from typing import Any
 
 from pyemu.native import check, error, ffi, lib
 
-ALIASES = {"sp": "r13", "lr": "r14", "pc": "r15"}
+ALIASES = {"sp": "r13", "lr": "r14", "pc": "r15", "r13": "sp", "r14": "lr", "r15": "pc"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def register_table() -> dict[str, RegisterInfo]:
 
 
 def register_info(name: str) -> RegisterInfo:
-    """The register of that name, in any case; ``sp``, ``lr`` and ``pc`` are known."""
+    """The register of that name, in any case; r13 to r15 and sp, lr, pc are the same."""
     table = register_table()
     lower = name.lower()
     info = table.get(lower) or table.get(ALIASES.get(lower, ""))
