@@ -7,7 +7,7 @@ import json
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from pyemu.cli.expect import Dialogue, StepAction, parse_steps
 from pyemu.config import CPU_MODELS, MIB, MachineConfig, UserError, parse_memory, parse_size
@@ -149,7 +149,11 @@ def _seconds(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
+    from pyemu.machine.snapshot import check_writable
+
     steps = parse_steps(args.steps or [])
+    if args.snapshot_at_exit is not None:
+        check_writable(args.snapshot_at_exit)
     try:
         from pyemu.native import NativeError
     except ImportError as error:
@@ -241,11 +245,32 @@ def _load_options(args: argparse.Namespace, config: MachineConfig) -> LoadOption
     )
 
 
-def _open_log(path: Path) -> BinaryIO:
-    try:
-        return path.open("wb")
-    except OSError as error:
-        raise UserError(f"{path}: cannot write the console log: {error.strerror or error}") from None
+class ConsoleLog:
+    """The file of --console-log; a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = path.open("wb", buffering=0)
+        except OSError as error:
+            raise self._problem(error) from None
+
+    def _problem(self, error: OSError) -> UserError:
+        return UserError(f"{self._path}: cannot write the console log: {error.strerror or error}")
+
+    def __enter__(self) -> ConsoleLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, data: bytes) -> None:
+        """Append console output."""
+        try:
+            while data:
+                data = data[self._file.write(data) or 0 :]
+        except OSError as error:
+            raise self._problem(error) from None
 
 
 def _run_machine(machine: Machine, args: argparse.Namespace, dialogue: Dialogue) -> int:
@@ -254,7 +279,7 @@ def _run_machine(machine: Machine, args: argparse.Namespace, dialogue: Dialogue)
     from pyemu.cli.terminal import Terminal
 
     with ExitStack() as stack:
-        log = None if args.console_log is None else stack.enter_context(_open_log(args.console_log))
+        log = None if args.console_log is None else stack.enter_context(ConsoleLog(args.console_log))
         console = sys.stderr.buffer if args.json else sys.stdout.buffer
         terminal = stack.enter_context(Terminal(console))
         ending = Session(machine, terminal, dialogue, Limits(args.max_insns, args.timeout), log).run()

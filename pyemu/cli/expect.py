@@ -83,6 +83,7 @@ class Dialogue:
         self._steps = list(steps)
         self._at = 0
         self._text = bytearray()
+        self._from = 0  # where the next pattern is searched: ^ must know what stands before
         self.ended = False
 
     @property
@@ -111,12 +112,14 @@ class Dialogue:
         while self._at < len(self._steps) and not self.ended:
             step = self._steps[self._at]
             if step.pattern is not None:
-                match = step.pattern.search(self._text)
+                match = step.pattern.search(self._text, self._from)
                 if match is None:
-                    del self._text[:-WINDOW_BYTES]
                     break
-                del self._text[: match.end()]
+                self._from = match.end()
             answer += step.send
             self._at += 1
             self.ended = step.last
+        old = max(0, len(self._text) - WINDOW_BYTES)
+        del self._text[:old]
+        self._from = max(0, self._from - old)
         return bytes(answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Protocol
 
 from pyemu.cli.expect import Dialogue
 from pyemu.cli.terminal import Terminal
@@ -37,6 +37,12 @@ class Limits:
     timeout_s: float | None = None
 
 
+class Log(Protocol):
+    """Where console output is written as well."""
+
+    def write(self, data: bytes, /) -> None: ...
+
+
 class Session:
     """Runs a machine with a terminal until it ends.
 
@@ -45,7 +51,7 @@ class Session:
     """
 
     def __init__(
-        self, machine: Machine, terminal: Terminal, dialogue: Dialogue, limits: Limits, log: BinaryIO | None
+        self, machine: Machine, terminal: Terminal, dialogue: Dialogue, limits: Limits, log: Log | None
     ) -> None:
         self._machine = machine
         self._terminal = terminal

@@ -38,6 +38,13 @@ def is_snapshot(start: bytes) -> bool:
     return start.startswith(MAGIC)
 
 
+def check_writable(path: str | Path) -> None:
+    """Raise :class:`UserError` now if a snapshot could not be written to ``path`` later."""
+    directory = Path(path).parent
+    if not directory.is_dir() or not os.access(directory, os.W_OK) or Path(path).is_dir():
+        raise UserError(f"{path}: cannot write the snapshot: {directory} is no directory that can be written")
+
+
 def write_snapshot(
     path: str | Path, meta: dict[str, Any], state: bytes, memory: Iterable[tuple[int, bytes]]
 ) -> None:

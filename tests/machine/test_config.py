@@ -35,7 +35,9 @@ def test_a_size_formats_back_to_the_text_that_parses_to_it() -> None:
         assert parse_size(format_size(size)) == size
 
 
-@pytest.mark.parametrize("bad", [{"cpu": "cortex-a9"}, {"smp": 0}, {"smp": 9}, {"quantum": 0}, {"memory_bytes": 5}])
+@pytest.mark.parametrize(
+    "bad", [{"cpu": "cortex-a9"}, {"smp": 0}, {"smp": 9}, {"quantum": 0}, {"memory_bytes": 5}]
+)
 def test_a_configuration_that_cannot_be_is_refused(bad: dict[str, object]) -> None:
     with pytest.raises(UserError):
         MachineConfig(**bad)  # type: ignore[arg-type]
@@ -43,7 +45,9 @@ def test_a_configuration_that_cannot_be_is_refused(bad: dict[str, object]) -> No
 
 def test_options_that_are_not_given_leave_the_configuration_as_it_is() -> None:
     config = MachineConfig(memory_bytes=4 * GIB, smp=2)
-    assert config.with_options(memory_bytes=None, smp=None, cpu="cortex-a7") == MachineConfig(4 * GIB, "cortex-a7", 2)
+    assert config.with_options(memory_bytes=None, smp=None, cpu="cortex-a7") == MachineConfig(
+        4 * GIB, "cortex-a7", 2
+    )
 
 
 def test_a_toml_file_configures_a_machine(tmp_path: pytest.TempPathFactory) -> None:
@@ -57,7 +61,9 @@ def test_a_toml_file_configures_a_machine(tmp_path: pytest.TempPathFactory) -> N
     ["machine = 3", "[machine]\nmem = true", "[machine]\nmem = '4Q'", "[machine]\nram = '4G'", "[machine]\nsmp = '2'",
      "[machine]\nsmp = true", "[machine", "[machine]\nsmp = 99"],
 )  # fmt: skip
-def test_a_wrong_toml_file_is_one_line_that_names_the_file(text: str, tmp_path: pytest.TempPathFactory) -> None:
+def test_a_wrong_toml_file_is_one_line_that_names_the_file(
+    text: str, tmp_path: pytest.TempPathFactory
+) -> None:
     path = tmp_path / "m.toml"  # type: ignore[operator]
     path.write_text(text)
     with pytest.raises(UserError) as caught:

@@ -27,13 +27,17 @@ def blob(config: MachineConfig | None = None, options: TreeOptions | None = None
 
 @pytest.mark.parametrize("options", [TreeOptions(), EVERYTHING, TreeOptions(gpio=False)])
 @pytest.mark.parametrize("config", [MachineConfig(), MachineConfig(64 * GIB, "cortex-a7", 8)])
-def test_dtc_takes_the_tree_without_a_warning(config: MachineConfig, options: TreeOptions, tmp_path: Path) -> None:
+def test_dtc_takes_the_tree_without_a_warning(
+    config: MachineConfig, options: TreeOptions, tmp_path: Path
+) -> None:
     need_tool("dtc", "device-tree-compiler")
     tree = devicetree.build(config, options)
     devicetree.set_boot(tree, config, "console=ttyAMA0", (0x4800_0000, 0x4810_0000))
     path = tmp_path / "virt.dtb"
     path.write_bytes(tree.to_bytes())
-    done = subprocess.run(["dtc", "-I", "dtb", "-O", "dts", path], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["dtc", "-I", "dtb", "-O", "dts", path], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert 'bootargs = "console=ttyAMA0"' in done.stdout
 
@@ -94,7 +98,10 @@ def test_memory_command_line_and_initrd_of_a_users_tree_are_set() -> None:
         encode([0x4000_0000, 512 * MIB])
     ]
     assert chosen.text("bootargs") == "quiet"
-    assert (chosen.u32("linux,initrd-start", 0), chosen.u32("linux,initrd-end", 0)) == (0x4800_0000, 0x4800_1000)
+    assert (chosen.u32("linux,initrd-start", 0), chosen.u32("linux,initrd-end", 0)) == (
+        0x4800_0000,
+        0x4800_1000,
+    )
     assert root.text("model") == "mine"
 
 
@@ -149,7 +156,9 @@ def test_a_damaged_blob_is_one_line_that_says_where(data: bytes, part: str) -> N
 def test_nodes_nested_without_end_are_refused() -> None:
     body = struct.pack(">I", 1) + b"\0\0\0\0"
     structure = body * 100_000
-    header = struct.pack(">10I", 0xD00DFEED, 56 + len(structure), 56, 56 + len(structure), 40, 17, 16, 0, 0, len(structure))
+    header = struct.pack(
+        ">10I", 0xD00DFEED, 56 + len(structure), 56, 56 + len(structure), 40, 17, 16, 0, 0, len(structure)
+    )
     with pytest.raises(UserError, match="deeper"):
         Tree.from_bytes(header + bytes(16) + structure)
 

@@ -48,7 +48,9 @@ FORMATS: list[tuple[str, Callable[[bytes], bytes], bool]] = [
 
 
 @pytest.mark.parametrize(("name", "compress", "appended"), FORMATS)
-def test_the_kernel_is_unpacked_to_its_text_offset(name: str, compress: Callable[[bytes], bytes], appended: bool) -> None:
+def test_the_kernel_is_unpacked_to_its_text_offset(
+    name: str, compress: Callable[[bytes], bytes], appended: bool
+) -> None:
     zimage = make_zimage(KERNEL, compress, text_offset=0x208000, bss=0x3000, size_word_appended=appended)
     plan = plan_load(CONFIG, zimage, LoadOptions())
     assert plan.placements[0].data == KERNEL
@@ -57,7 +59,9 @@ def test_the_kernel_is_unpacked_to_its_text_offset(name: str, compress: Callable
 
 
 def test_a_stream_inside_the_decompressor_is_not_taken_for_the_kernel() -> None:
-    zimage = make_zimage(KERNEL, lambda data: b"\x1f\x8b\x08" + gzip.compress(b"decoy" * 300000) + xz_with_arm_filter(data))
+    zimage = make_zimage(
+        KERNEL, lambda data: b"\x1f\x8b\x08" + gzip.compress(b"decoy" * 300000) + xz_with_arm_filter(data)
+    )
     assert plan_load(CONFIG, zimage, LoadOptions()).placements[0].data == KERNEL
 
 
@@ -84,7 +88,9 @@ def test_the_kernel_finds_tree_and_initrd_above_itself_and_page_aligned() -> Non
 
 @pytest.mark.parametrize("memory", [512 * MIB, GIB, 16 * GIB])
 def test_what_the_kernel_reads_early_lies_in_lowmem(memory: int) -> None:
-    plan = plan_load(MachineConfig(memory), make_zimage(KERNEL, xz_with_arm_filter), LoadOptions(initrd=bytes(MIB)))
+    plan = plan_load(
+        MachineConfig(memory), make_zimage(KERNEL, xz_with_arm_filter), LoadOptions(initrd=bytes(MIB))
+    )
     assert max(item.end for item in plan.placements) < RAM + 256 * MIB
 
 

@@ -98,7 +98,9 @@ def test_an_elf_that_cannot_be_loaded_is_refused_in_one_line(image: bytes, part:
 @settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_any_change_to_an_elf_gives_a_plan_inside_memory_or_one_line(data: st.DataObject) -> None:
-    elf = bytearray(make_elf(Segment(RAM + 0x8000, CODE), Segment(RAM + 0x10000, b"x"), symbols=[("f", RAM + 0x8000)]))
+    elf = bytearray(
+        make_elf(Segment(RAM + 0x8000, CODE), Segment(RAM + 0x10000, b"x"), symbols=[("f", RAM + 0x8000)])
+    )
     for _ in range(data.draw(st.integers(1, 6))):
         elf[data.draw(st.integers(4, len(elf) - 1))] = data.draw(st.integers(0, 255))
     try:
@@ -113,7 +115,9 @@ def test_any_change_to_an_elf_gives_a_plan_inside_memory_or_one_line(data: st.Da
 
 
 def test_symbols_are_found_by_name_and_by_address() -> None:
-    symbols = Symbols(make_elf(Segment(RAM + 0x8000, CODE), symbols=[("start", RAM + 0x8000), ("thumb", RAM + 0x8009)]))
+    symbols = Symbols(
+        make_elf(Segment(RAM + 0x8000, CODE), symbols=[("start", RAM + 0x8000), ("thumb", RAM + 0x8009)])
+    )
     assert symbols.find("start") == RAM + 0x8000
     assert symbols.find("thumb") == RAM + 0x8008
     assert symbols.find("absent") is None
@@ -154,14 +158,19 @@ def test_an_odd_load_address_starts_in_thumb_state() -> None:
         (CODE, {"append": "a\0b"}, "NUL"),
     ],
 )
-def test_what_cannot_be_loaded_is_refused_in_one_line(image: bytes | None, options: dict[str, object], part: str) -> None:
+def test_what_cannot_be_loaded_is_refused_in_one_line(
+    image: bytes | None, options: dict[str, object], part: str
+) -> None:
     assert part in refusal(image, **options)
 
 
 def test_flash_starts_at_zero_with_the_device_tree_at_the_start_of_ram() -> None:
     made = plan(None, flash=CODE)
     assert (made.kind, made.entry, dict(made.registers)) == ("flash", 0, {})
-    assert [(item.what, item.address) for item in made.placements] == [("flash image", 0), ("device tree", RAM)]
+    assert [(item.what, item.address) for item in made.placements] == [
+        ("flash image", 0),
+        ("device tree", RAM),
+    ]
 
 
 def test_an_image_in_ram_may_have_flash_beside_it() -> None:
@@ -180,7 +189,11 @@ def test_the_kind_of_an_image_is_seen_in_its_first_bytes() -> None:
 
 def test_files_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(100))
-    for path, part in ((tmp_path / "none", "No such file"), (tmp_path, "Is a directory"), (tmp_path / "large", "larger")):
+    for path, part in (
+        (tmp_path / "none", "No such file"),
+        (tmp_path, "Is a directory"),
+        (tmp_path / "large", "larger"),
+    ):
         with pytest.raises(UserError, match=part) as caught:
             read_file(path, 99, "initrd")
         assert str(path) in str(caught.value)

@@ -85,7 +85,11 @@ def test_a_run_stops_before_an_address_a_symbol_or_at_console_text() -> None:
         stop = machine.run(until=RAM + 0x8004, max_insns=1000)
         assert (stop.reason, stop.address, stop.insns) == (StopReason.BREAKPOINT, RAM + 0x8004, 1)
         stop = machine.run(until="third", max_insns=1000)
-        assert (stop.reason, stop.address, machine.reg("pc")) == (StopReason.BREAKPOINT, RAM + 0x8008, RAM + 0x8008)
+        assert (stop.reason, stop.address, machine.reg("pc")) == (
+            StopReason.BREAKPOINT,
+            RAM + 0x8008,
+            RAM + 0x8008,
+        )
         assert machine.run(until=b"two", max_insns=1000).reason is StopReason.CONSOLE
         assert machine.run(max_insns=1000).reason is StopReason.EXIT
         assert machine.console.read() == b"one two three\n"
@@ -93,8 +97,12 @@ def test_a_run_stops_before_an_address_a_symbol_or_at_console_text() -> None:
 
 def test_console_text_across_two_runs_of_the_core_is_seen() -> None:
     """The text is printed a letter every 3 million instructions, so slices end inside it."""
-    delay = words(0xE59F4008, 0xE2544001, 0x1AFFFFFD, 0xEA000000, 1_500_000)  # ldr r4, =N; 1: subs; bne 1b; b over
-    code = b"".join(delay + print_code(letter, b"\0" * 0 or words(0xE1A00000)) for letter in "abcdef") + exit_code(0)
+    delay = words(
+        0xE59F4008, 0xE2544001, 0x1AFFFFFD, 0xEA000000, 1_500_000
+    )  # ldr r4, =N; 1: subs; bne 1b; b over
+    code = b"".join(
+        delay + print_code(letter, b"\0" * 0 or words(0xE1A00000)) for letter in "abcdef"
+    ) + exit_code(0)
     with Machine(SMALL) as machine:
         machine.load(code)
         assert machine.run(until=b"bcde", max_insns=100_000_000).reason is StopReason.CONSOLE
@@ -206,7 +214,9 @@ def test_a_closed_machine_says_so() -> None:
 
 def test_a_restored_machine_goes_on_as_the_saved_one(tmp_path: Path) -> None:
     delay = words(0xE59F4008, 0xE2544001, 0x1AFFFFFD, 0xEA000000, 1_000_000)
-    elf = make_elf(Segment(RAM + 0x8000, delay + print_code("done\n", exit_code(5))), symbols=[("f", RAM + 0x8000)])
+    elf = make_elf(
+        Segment(RAM + 0x8000, delay + print_code("done\n", exit_code(5))), symbols=[("f", RAM + 0x8000)]
+    )
     with Machine(MachineConfig(4 * GIB, "cortex-a7")) as machine:
         machine.load(elf)
         machine.run(max_insns=500_000)
@@ -237,7 +247,11 @@ def test_a_snapshot_with_a_state_that_the_core_refuses_is_one_line(tmp_path: Pat
     from pyemu.machine.snapshot import write_snapshot
 
     meta = {"config": {"memory_bytes": 16 * MIB}, "symbols": {}}
-    for path, described, state in (("state", meta, b"junk"), ("config", {"config": {"smp": 99}}, b""), ("meta", {}, b"")):
+    for path, described, state in (
+        ("state", meta, b"junk"),
+        ("config", {"config": {"smp": 99}}, b""),
+        ("meta", {}, b""),
+    ):
         write_snapshot(tmp_path / path, described, state, [])
         with pytest.raises(UserError, match=f"{path}: damaged snapshot") as caught:
             Machine.restore(tmp_path / path)

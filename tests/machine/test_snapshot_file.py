@@ -65,7 +65,9 @@ def test_another_version_is_named(written: Path) -> None:
     data = bytearray(written.read_bytes())
     struct.pack_into("<I", data, 8, snapshot.VERSION + 1)
     written.write_bytes(data)
-    with pytest.raises(UserError, match=f"version {snapshot.VERSION + 1}; this pyemu reads version {snapshot.VERSION}"):
+    with pytest.raises(
+        UserError, match=f"version {snapshot.VERSION + 1}; this pyemu reads version {snapshot.VERSION}"
+    ):
         Snapshot(written)
 
 
@@ -100,7 +102,9 @@ def test_a_block_that_would_unpack_to_more_than_it_may_is_refused(plain: int, tm
     """With a right digest: the file is hostile, not damaged."""
     import hashlib
 
-    content = struct.pack("<8sI", snapshot.MAGIC, snapshot.VERSION) + struct.pack("<IIIQ", snapshot.MEMORY, 10, plain, 0)
+    content = struct.pack("<8sI", snapshot.MAGIC, snapshot.VERSION) + struct.pack(
+        "<IIIQ", snapshot.MEMORY, 10, plain, 0
+    )
     content += bytes(10)
     digest = hashlib.blake2b(content, digest_size=32).digest()
     (tmp_path / "m").write_bytes(content + digest)
