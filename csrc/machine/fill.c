@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The soft TLB: fills from our walk, and W^X so that no translated code outlives its bytes.
  *
- * The engine tracks self-modifying code by virtual address only, so aliases would run stale translations.  Here a page of
- * memory is either code (its soft-TLB entries carry no write permission) or writable (no execute permission):
+ * The engine tracks self-modifying code by virtual address only, so aliases would run stale translations.  Here a page
+ * of memory is either code (its soft-TLB entries carry no write permission) or writable (no execute permission):
  *   - a fetch from a page that some entry may write flushes all soft TLBs and makes it code;
  *   - a store to a code page drops its translations on every CPU, flushes and makes it writable. */
 #include "machine.h"
@@ -80,7 +80,8 @@ void fill_drop_code(pe_machine *m, uint64_t pa, uint64_t len)
     }
 }
 
-/* LDRT, STRT and their relatives use the user's permissions in any mode; the engine does not say so (ARM DDI 0406C A4.6.4). */
+/* LDRT, STRT and their relatives use the user's permissions in any mode; the engine does not say so (ARM DDI 0406C
+ * A4.6.4). */
 static bool insn_is_unprivileged(uint32_t insn, bool thumb)
 {
     if (thumb) { /* first halfword in the upper half: 1111100x0xxxnnnn tttt1110iiiiiiii, Rn not PC */
@@ -126,8 +127,8 @@ bool fill_fetch(pe_cpu *cpu, uint32_t pc, uint32_t *insn)
     return true;
 }
 
-/* cpu_restore_state, which the engine runs before each data fill, leaves the IT bits of the middle of a block behind; the next
- * block would run conditionally. */
+/* cpu_restore_state, which the engine runs before each data fill, leaves the IT bits of the middle of a block behind;
+ * the next block would run conditionally. */
 static void forget_it_state(pe_cpu *cpu)
 {
     if (*cpu->thumb) {
@@ -221,7 +222,8 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
         entry->paddr = BOARD_FLASH_WINDOW + t.pa;
         entry->perms = (t.prot & PE_PROT_READ ? UC_PROT_READ : 0) | (t.prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
     } else {
-        entry->perms = access == PE_FETCH ? grant_fetch(cpu, va, &t, offset >> 12) : grant_data(cpu, access, &t, offset >> 12);
+        entry->perms =
+            access == PE_FETCH ? grant_fetch(cpu, va, &t, offset >> 12) : grant_data(cpu, access, &t, offset >> 12);
     }
     m->stats.fills++;
     if (access != PE_FETCH) {

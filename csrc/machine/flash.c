@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Two banks of CFI flash (Intel command set, two 16-bit chips side by side, as virt): the array, identification, CFI query and
- * status can be read; the array cannot be changed.
+ * Two banks of CFI flash (Intel command set, two 16-bit chips side by side, as virt): the array, identification, CFI
+ * query and status can be read; the array cannot be changed.
  *
  * A bank that shows its array is plain memory.  A command moves it out of the soft TLB: fill.c then points the guest at
  * BOARD_FLASH_WINDOW until the bank shows its array again. */
@@ -13,8 +13,8 @@ typedef enum flash_mode {
     FLASH_CFI = 3,
 } flash_mode;
 
-#define SECTOR_BYTES 0x40000u
-#define STATUS_READY 0x80u
+#define SECTOR_BYTES  0x40000u
+#define STATUS_READY  0x80u
 #define STATUS_LOCKED 0x22u /* program and erase fail: the block is locked */
 
 /* CFI query data from 0x10, one byte a device word (JEDEC JESD68.01; sizes of one 32 MB chip of the pair). */
