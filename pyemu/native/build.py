@@ -32,7 +32,13 @@ def wheel_include(package: str) -> str:
 
 CFLAGS = ["-std=c11", "-Wall", "-Wextra", "-Wconversion", "-fvisibility=hidden", "-D_GNU_SOURCE"]
 if os.environ.get("PYEMU_SANITIZE"):
-    CFLAGS += ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
+    CFLAGS += [
+        "-O1",
+        "-g",
+        "-fsanitize=address,undefined",
+        "-fno-sanitize-recover=undefined",
+        "-fno-omit-frame-pointer",
+    ]
     LDFLAGS = ["-fsanitize=address,undefined"]
 else:
     CFLAGS += ["-O3", "-g"]
