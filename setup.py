@@ -8,7 +8,7 @@ from setuptools.command.build_ext import build_ext
 
 
 class ParallelBuild(build_ext):
-    """Compiles the sources of the one extension side by side: setuptools itself only runs extensions in parallel."""
+    """Compiles the sources of the one extension side by side; setuptools only does so with extensions."""
 
     def build_extension(self, ext):
         compile_all = self.compiler.compile

@@ -1,4 +1,4 @@
-"""What tests of every wing share: tools of the host that may be missing, and the command line as a user runs it."""
+"""What tests of every wing share: tools of the host that may be missing, and the command line as users run it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def unavailable(what: str) -> NoReturn:
 
 
 def need_tool(tool: str, package: str) -> None:
-    """Skips the test (fails it in CI) when the host has no command or file `tool`; `package` is Debian's name for it."""
+    """Skips the test (fails it in CI) when the host has no command or file `tool` of Debian's `package`."""
     found = Path(tool).exists() if tool.startswith("/") else shutil.which(tool) is not None
     if not found:
         unavailable(f"{tool} is not installed (Debian: apt install {package})")

@@ -18,11 +18,43 @@ mount -t devtmpfs dev /dev
 mount -t tmpfs tmp /tmp
 hostname guest
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/ TERM=dumb PS1='{PROMPT}'
-stty -F /dev/ttyAMA0 rows 24 cols 80
+stty -F /dev/ttyAMA0 rows 24 cols 200
 echo "init: up"
 while :; do
     setsid sh -c 'exec sh -i </dev/ttyAMA0 >/dev/ttyAMA0 2>&1'
 done
+"""
+
+# fill-tmpfs N: writes N files of FILE_SIZE bytes to a tmpfs and prints each one's checksum when read back.
+FILE_SIZE = 16 << 20
+TURN = 64 << 10
+FILL_TMPFS = f"""#!/bin/sh
+mount -t tmpfs -o size=90% big /tmp
+cd /tmp
+for i in $(seq 20); do cat /bin/busybox; done | head -c {FILE_SIZE} >pattern
+for i in $(seq $1); do
+    {{ dd if=pattern bs={TURN} skip=$i; dd if=pattern bs={TURN} count=$i; }} 2>/dev/null >$i
+done
+rm pattern
+du -k .
+for i in $(seq $1); do md5sum $i; done
+"""
+
+
+def filled(busybox: bytes, index: int) -> bytes:
+    """Content of fill-tmpfs's file `index`: busybox over and over, turned by `index` times 64 KB.
+
+    busybox is not a whole number of pages long, so that no two pages are equal, neither inside a file nor at
+    the same place of two files: a page that lands in another's frame changes a checksum.
+    """
+    pattern = (busybox * (FILE_SIZE // len(busybox) + 1))[:FILE_SIZE]
+    return pattern[index * TURN :] + pattern[: index * TURN]
+
+
+# rdinit=/boot-only: for measuring how long a boot takes.
+BOOT_ONLY = """#!/bin/busybox sh
+echo "init: up"
+/bin/busybox poweroff -f
 """
 
 DIRECTORIES = ("bin", "dev", "etc", "proc", "sbin", "sys", "tmp", "usr", "usr/bin", "usr/sbin")
@@ -36,7 +68,8 @@ def entries(busybox: bytes) -> Iterator[tuple[str, int, bytes, tuple[int, int]]]
     yield "dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)
     yield "bin/busybox", stat.S_IFREG | 0o755, busybox, (0, 0)
     yield "bin/sh", stat.S_IFLNK | 0o777, b"busybox", (0, 0)
-    yield "init", stat.S_IFREG | 0o755, INIT.encode(), (0, 0)
+    for name, script in (("init", INIT), ("boot-only", BOOT_ONLY), ("bin/fill-tmpfs", FILL_TMPFS)):
+        yield name, stat.S_IFREG | 0o755, script.encode(), (0, 0)
 
 
 def padded(data: bytes) -> bytes:
@@ -44,7 +77,7 @@ def padded(data: bytes) -> bytes:
 
 
 def newc(files: Iterator[tuple[str, int, bytes, tuple[int, int]]]) -> bytes:
-    """A cpio archive in "new ASCII" format (Linux Documentation/driver-api/early-userspace/buffer-format.rst).
+    """A cpio archive in "new ASCII" format (Linux, driver-api/early-userspace/buffer-format.rst).
 
     Owner and time stamps are zero: equal input gives equal bytes.
     """

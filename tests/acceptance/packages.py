@@ -1,8 +1,8 @@
 """Fetches Debian packages of the guest's architecture (armhf) into a cache and unpacks them.
 
-The host stays as it is: apt runs with lists, cache and status of its own below the cache directory, for the guest's
-architecture only, and reads no more of the host's configuration than its package sources and keys.  Packages are
-unpacked, never installed.
+The host stays as it is: apt runs with lists, cache and status of its own below the cache directory, for the
+guest's architecture only, and takes no more from the host than its package sources, keys and proxy.  Packages
+are unpacked, never installed.
 
     python -m tests.acceptance.packages        fetches everything and prints where it is
 """
@@ -68,13 +68,15 @@ class Apt:
         self.environment = {**os.environ, "APT_CONFIG": str(config), "LC_ALL": "C.UTF-8"}
 
     def _run(self, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, cwd=cwd, env=self.environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command, cwd=cwd, env=self.environment, capture_output=True, text=True, check=False
+        )
 
     def _ask(self, *command: str) -> str:
         return self._run(*command).stdout
 
     def update(self) -> str:
-        """Fetches the package lists; a source that fails is no error here, only a package that is then missing."""
+        """Fetches the package lists.  A source that fails is no error here, a package that is then missing is."""
         return self._run("apt-get", "-q", "update").stderr.strip()
 
     def dependencies(self, package: str) -> list[str]:
@@ -108,7 +110,7 @@ class Packages:
         return self._apt
 
     def unpacked(self, package: str, wanted: str) -> Path:
-        """The directory that holds the package's files below `wanted` (e.g. "boot"), fetched when it is not there."""
+        """The directory that holds the package's files below `wanted` (e.g. "boot"); fetches what is not there."""
         with locked(self.root):
             target = self.root / package
             if not target.exists():
