@@ -1,4 +1,4 @@
-"""What tests of every wing share: tools of the host that may be missing, and the command line as users run it."""
+"""What tests of every wing share: the host's tools, which may be missing, and the command line."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-# What to wait for (a regular expression, searched on the console after the last match), and what to type then.
+# What to wait for (a regular expression, searched after the last match), and the line to type then.
 Dialogue = Sequence[tuple[str, str]]
 
 

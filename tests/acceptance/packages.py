@@ -76,7 +76,7 @@ class Apt:
         return self._run(*command).stdout
 
     def update(self) -> str:
-        """Fetches the package lists.  A source that fails is no error here, a package that is then missing is."""
+        """Fetches the package lists.  A source that fails is no error; a package that is missing then is."""
         return self._run("apt-get", "-q", "update").stderr.strip()
 
     def dependencies(self, package: str) -> list[str]:
@@ -110,7 +110,7 @@ class Packages:
         return self._apt
 
     def unpacked(self, package: str, wanted: str) -> Path:
-        """The directory that holds the package's files below `wanted` (e.g. "boot"); fetches what is not there."""
+        """The directory with the package's files below `wanted` (e.g. "boot"); fetches what is not there."""
         with locked(self.root):
             target = self.root / package
             if not target.exists():

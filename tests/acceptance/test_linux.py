@@ -48,7 +48,7 @@ def test_lpae_kernel_reaches_a_shell_and_sees_all_memory(
     run = boot_twice(debian("armmp-lpae", memory), session(*COMMANDS), tmp_path)
     check_shell(run.console, "armmp-lpae", cpus=1)
     check_memory(run.console, "armmp-lpae", memory)
-    assert run.summary["stop"] == "poweroff"
+    assert run.summary["reason"] == "poweroff"
 
 
 @pytest.mark.parametrize("flavour", ["armmp", "rt-armmp"])
@@ -58,7 +58,7 @@ def test_short_descriptor_kernel_reaches_a_shell(
     run = boot_twice(debian(flavour, "1G"), session(*COMMANDS), tmp_path)
     check_shell(run.console, flavour, cpus=1)
     check_memory(run.console, flavour, "1G")
-    assert run.summary["stop"] == "poweroff"
+    assert run.summary["reason"] == "poweroff"
 
 
 @pytest.mark.parametrize("flavour", ["armmp-lpae", "rt-armmp"])

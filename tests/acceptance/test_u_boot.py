@@ -46,7 +46,7 @@ def test_u_boot_reaches_its_prompt_and_answers(u_boot: Guest, tmp_path: Path) ->
     assert u_boot.flash is not None
     run = boot_twice(u_boot, DIALOGUE, tmp_path)
     check(run.console, u_boot.flash.read_bytes())
-    assert run.summary["stop"] == "poweroff"
+    assert run.summary["reason"] == "poweroff"
 
 
 def test_the_same_dialogue_holds_on_qemu(u_boot: Guest) -> None:
