@@ -46,7 +46,7 @@ $(VENV)/test-installed: $(VENV)/made-of $(SOURCES)
 
 demo: $(VENV)/installed ## make the environment, build, boot a piece of ARM firmware and print the result
 	@echo
-	$(BIN)/pyemu boot firmware/hello.elf
+	$(BIN)/pyemu boot firmware/elf/hello.elf
 	@echo
 	@echo "That was ARM code on page tables that pyemu walked.  Next: $(BIN)/pyemu boot --help, or the tour in README.md"
 
