@@ -69,7 +69,7 @@ format: $(VENV)/test-installed ## format Python and C in place
 # The sanitizers live in a copy of the tree, so that their objects never mix with the ordinary ones.  Python itself is
 # not instrumented: the sanitizer's library is loaded first, and Python's own leaks at exit are not reported.
 asan-test: $(VENV)/test-installed ## the suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
-	@mkdir -p $(ASAN)
+	@mkdir -p $(ASAN) && rm -rf $(ASAN)/csrc $(ASAN)/tests
 	@tar -c --exclude=./build --exclude='./.*' --exclude='*.so' --exclude='*.egg-info' . | tar -x -C $(ASAN)
 	@cp .clang-format $(ASAN)
 	@$(BIN)/python -m pip install -q 'setuptools>=77' wheel
