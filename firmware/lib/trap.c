@@ -112,8 +112,10 @@ void trap_handler(enum trap_kind kind, struct trap_frame *frame)
         tap_bail("unexpected %s on CPU %u: pc %08x cpsr %08x dfsr %03x dfar %08x ifsr %03x ifar %08x", trap_name(kind),
                  (unsigned)cpu_index(), (unsigned)frame->pc, (unsigned)frame->cpsr, (unsigned)read_dfsr(),
                  (unsigned)read_dfar(), (unsigned)read_ifsr(), (unsigned)read_ifar());
-    if (kind == TRAP_PABT)
-        frame->pc = frame->r[12];
-    else if (kind != TRAP_SVC)
+    if (kind == TRAP_PABT) {
+        frame->pc = frame->r[12]; /* ARM code, see probe.S */
+        frame->cpsr &= ~(CPSR_T | CPSR_IT);
+    } else if (kind != TRAP_SVC) {
         trap_skip(frame);
+    }
 }
