@@ -223,7 +223,7 @@ static void check_fetch_faults(void)
         uint32_t executed = run_case(&c, user);
         trap_set_hook(0);
         bool ok = executed == 0x37 && fetch.count == 1 && fetch.ifar == VA_CODE + PAGE && fetch.pc == fetch.ifar;
-        if (!tap_ok(ok && fetch.it == 0x06, "itette eq over a page end, %s: the fetch of its second instruction faults", mode))
+        if (!tap_ok(ok && fetch.it == 0x12, "itett eq over a page end, %s: the fetch of its second instruction faults", mode))
             tap_note("  executed %02x, %u faults, ifar %08x pc %08x it %02x", (unsigned)executed, (unsigned)fetch.count,
                      (unsigned)fetch.ifar, (unsigned)fetch.pc, (unsigned)fetch.it);
         uint32_t wide = place_code(cross_wide, cross_wide_page, cross_wide_end);
