@@ -211,7 +211,14 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
     if (reg.is64 ? reg.crm == 14 : reg.crn == 14) {
         return done(timer_access(cpu, reg, read, value));
     }
-    if (read || !cpu_privileged(cpu)) {
+    if (!cpu_privileged(cpu)) {
+        return CP15_UNDEFINED;
+    }
+    if (!reg.is64 && reg.crn == 12 && reg.crm == 1 && read) { /* ISR: what is pending, masked or not */
+        *value = (cpu->irq_line ? CPSR_I : 0) | (cpu->fiq_line ? CPSR_F : 0);
+        return CP15_DONE;
+    }
+    if (read) {
         return CP15_UNDEFINED;
     }
     if (is_translation(reg)) {
