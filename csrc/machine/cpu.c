@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * One CPU: its engine instance, its reset state and its registers. */
 #include "machine.h"
+#include "clock.h"
 
 #include <stdlib.h>
 
@@ -152,7 +153,9 @@ pe_cpu *cpu_new(pe_machine *machine, uint32_t index, pe_error *err)
         {UC_HOOK_INSN_INVALID, (void *)(uintptr_t)trap_invalid_hook},
         {UC_HOOK_INTR, (void *)(uintptr_t)trap_interrupt_hook},
     };
+    clock_enter(0);
     pe_status status = cpu_open(cpu, err);
+    clock_leave();
     for (size_t i = 0; status == PE_OK && i < sizeof hooks / sizeof hooks[0]; i++) {
         status = add_hook(cpu, hooks[i].type, hooks[i].callback, err);
     }

@@ -6,6 +6,7 @@
  *   - a fetch from a page that some entry may write flushes all soft TLBs and makes it code;
  *   - a store to a code page drops its translations on every CPU, flushes and makes it writable. */
 #include "machine.h"
+#include "clock.h"
 
 #define FLASH_PAGES (2ull * BOARD_FLASH_SIZE / PE_PAGE_SIZE)
 
@@ -37,7 +38,9 @@ static inline void bit_clear(uint8_t *map, uint64_t bit)
 
 void fill_flush(pe_cpu *cpu)
 {
+    clock_enter(machine_ns(cpu->machine));
     cpu->machine->engine.ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TLB_FLUSH, 0));
+    clock_leave();
     cpu->machine->stats.tlb_flushes++;
     memset(cpu->large, 0, sizeof cpu->large);
     for (size_t i = 0; i < FETCH_ENTRIES; i++) {
