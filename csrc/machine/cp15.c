@@ -142,7 +142,8 @@ static bool timer_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
     timer_state *t = &cpu->machine->board.timer[cpu->index];
     if (!reg.is64) {
         const bool virtual = reg.crm == 3;
-        if (reg.opc1 || (reg.crm != 2 && reg.crm != 3) || !timer_allowed(cpu, virtual ? CNTKCTL_PL0VTEN : CNTKCTL_PL0PTEN)) {
+        if (reg.opc1 || (reg.crm != 2 && reg.crm != 3) ||
+            !timer_allowed(cpu, virtual ? CNTKCTL_PL0VTEN : CNTKCTL_PL0PTEN)) {
             return false;
         }
         return timer_channel_access(cpu, virtual ? &t->virt : &t->phys, reg.opc2, read, value);
@@ -181,7 +182,8 @@ static bool ats(pe_cpu *cpu, cp15_reg reg, uint32_t va)
         return false;
     }
     cpu->machine->stats.walks += cpu->regime.sctlr & SCTLR_M;
-    cpu_set_cp15(cpu, PAR, pe_ats(cpu->machine->mem, &cpu->regime, va, reg.opc2 & 1 ? PE_WRITE : PE_READ, reg.opc2 < 2));
+    cpu_set_cp15(cpu, PAR,
+                 pe_ats(cpu->machine->mem, &cpu->regime, va, reg.opc2 & 1 ? PE_WRITE : PE_READ, reg.opc2 < 2));
     return true;
 }
 

@@ -18,8 +18,14 @@ void cpu_set_reg(pe_cpu *cpu, int uc_reg, uint32_t value)
 
 static uc_arm_cp_reg cp_reg(cp15_reg reg, uint64_t value)
 {
-    return (uc_arm_cp_reg){
-        .cp = 15, .is64 = reg.is64, .sec = 0, .crn = reg.crn, .crm = reg.crm, .opc1 = reg.opc1, .opc2 = reg.opc2, .val = value};
+    return (uc_arm_cp_reg){.cp = 15,
+                           .is64 = reg.is64,
+                           .sec = 0,
+                           .crn = reg.crn,
+                           .crm = reg.crm,
+                           .opc1 = reg.opc1,
+                           .opc2 = reg.opc2,
+                           .val = value};
 }
 
 uint64_t cpu_cp15(const pe_cpu *cpu, cp15_reg reg)
@@ -83,15 +89,16 @@ static uc_err map_memory(pe_cpu *cpu)
         status = e->mem_map_ptr(cpu->uc, m->config.ram_base, m->config.ram_size, UC_PROT_ALL, m->ram_host);
     }
     if (status == UC_ERR_OK) {
-        status = e->mmio_map(cpu->uc, BOARD_DEVICES_BASE, BOARD_DEVICES_END - BOARD_DEVICES_BASE, devices_read, cpu, devices_write,
-                             cpu);
+        status = e->mmio_map(cpu->uc, BOARD_DEVICES_BASE, BOARD_DEVICES_END - BOARD_DEVICES_BASE, devices_read, cpu,
+                             devices_write, cpu);
     }
     if (status == UC_ERR_OK && m->config.ram_base + m->config.ram_size <= BOARD_PCIE_ECAM_HIGH) {
         status = e->mmio_map(cpu->uc, BOARD_PCIE_ECAM_HIGH, BOARD_PCIE_ECAM_HIGH_SIZE, devices_read_ecam, cpu,
                              devices_write_ecam, cpu);
     }
     if (status == UC_ERR_OK) {
-        status = e->mmio_map(cpu->uc, BOARD_FLASH_WINDOW, 2 * BOARD_FLASH_SIZE, flash_window_read, cpu, flash_window_write, cpu);
+        status = e->mmio_map(cpu->uc, BOARD_FLASH_WINDOW, 2 * BOARD_FLASH_SIZE, flash_window_read, cpu,
+                             flash_window_write, cpu);
     }
     return status;
 }
@@ -144,7 +151,6 @@ pe_cpu *cpu_new(pe_machine *machine, uint32_t index, pe_error *err)
         {UC_HOOK_BLOCK, (void *)(uintptr_t)run_block_hook},
         {UC_HOOK_INSN_INVALID, (void *)(uintptr_t)trap_invalid_hook},
         {UC_HOOK_INTR, (void *)(uintptr_t)trap_interrupt_hook},
-        {UC_HOOK_MEM_WRITE_PROT, (void *)(uintptr_t)flash_write_hook},
     };
     pe_status status = cpu_open(cpu, err);
     for (size_t i = 0; status == PE_OK && i < sizeof hooks / sizeof hooks[0]; i++) {
@@ -173,11 +179,11 @@ void cpu_free(pe_cpu *cpu)
 /* ---- reset ---- */
 
 /* SCTLR after reset (Cortex-A15 TRM 4.3.27): what firmware that starts a kernel leaves. */
-#define SCTLR_RESET 0x00c50078u
-#define HCR_TTLB    0x02000000u
-#define HCR_TVM     0x04000000u
-#define SCR_HCE     0x100u
-#define SCR_NS      0x1u
+#define SCTLR_RESET     0x00c50078u
+#define HCR_TTLB        0x02000000u
+#define HCR_TVM         0x04000000u
+#define SCR_HCE         0x100u
+#define SCR_NS          0x1u
 #define NSACR_CP10_CP11 0xc00u
 
 void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
@@ -188,8 +194,8 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
     for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
         cpu_set_reg(cpu, UC_ARM_REG_CPSR, modes[i] | CPSR_A | CPSR_I | CPSR_F);
         for (int r = 0; r < 15; r++) {
-            static const int regs[15] = {UC_ARM_REG_R0,  UC_ARM_REG_R1,  UC_ARM_REG_R2, UC_ARM_REG_R3, UC_ARM_REG_R4,
-                                         UC_ARM_REG_R5,  UC_ARM_REG_R6,  UC_ARM_REG_R7, UC_ARM_REG_R8, UC_ARM_REG_R9,
+            static const int regs[15] = {UC_ARM_REG_R0,  UC_ARM_REG_R1,  UC_ARM_REG_R2,  UC_ARM_REG_R3, UC_ARM_REG_R4,
+                                         UC_ARM_REG_R5,  UC_ARM_REG_R6,  UC_ARM_REG_R7,  UC_ARM_REG_R8, UC_ARM_REG_R9,
                                          UC_ARM_REG_R10, UC_ARM_REG_R11, UC_ARM_REG_R12, UC_ARM_REG_SP, UC_ARM_REG_LR};
             cpu_set_reg(cpu, regs[r], 0);
         }
@@ -207,11 +213,12 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
     cpu_set_cp15(cpu, CONTEXTIDR, 0);
     cpu_set_cp15(cpu, (cp15_reg){12, 0, 0, 0, false}, 0); /* VBAR */
     /* MPIDR as the guest reads it: VMPIDR.  Bit 31: multiprocessing extensions; bit 30: a uniprocessor. */
-    cpu_set_cp15(cpu, (cp15_reg){0, 0, 4, 5, false}, 0x80000000u | (m->config.ncpus == 1 ? 0x40000000u : 0) | cpu->index);
+    cpu_set_cp15(cpu, (cp15_reg){0, 0, 4, 5, false},
+                 0x80000000u | (m->config.ncpus == 1 ? 0x40000000u : 0) | cpu->index);
     /* CNTHCTL = 0: every access to the physical counter and timer reaches trap_invalid_hook. */
     cpu_set_cp15(cpu, (cp15_reg){14, 1, 4, 0, false}, 0);
-    /* Writes to translation registers are trapped, so that `regime` is always what the guest set; TLB maintenance too where
-     * another CPU must hear of it. */
+    /* Writes to translation registers are trapped, so that `regime` is always what the guest set; TLB maintenance too
+     * where another CPU must hear of it. */
     cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | (m->config.ncpus > 1 ? HCR_TTLB : 0));
     cpu_load_regime(cpu);
     fill_flush(cpu);

@@ -132,8 +132,8 @@ static const uint32_t *find_regs(const pe_engine *engine, uc_engine *uc)
 }
 
 /* The one byte of the CPU state that changes from `before` to `after` when CPSR changes from a to b. */
-static const uint8_t *find_cpsr_byte(const pe_engine *engine, uc_engine *uc, const uint8_t *env, uint32_t a, uint8_t before,
-                                     uint32_t b, uint8_t after)
+static const uint8_t *find_cpsr_byte(const pe_engine *engine, uc_engine *uc, const uint8_t *env, uint32_t a,
+                                     uint8_t before, uint32_t b, uint8_t after)
 {
     static const size_t regs_bytes = 16 * sizeof(uint32_t);
     uint8_t first[PROBE_ENV_BYTES];

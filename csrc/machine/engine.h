@@ -28,10 +28,10 @@ typedef struct pe_engine {
 
 /* Places inside one engine instance, found by writing known values and looking for them (engine_probe). */
 typedef struct pe_engine_probe {
-    const uint64_t *fault_address;  /* exact address of the last failed fill: uc_struct.invalid_addr */
-    const uint32_t *regs;           /* CPUARMState.regs[16], current mode */
-    const uint8_t *thumb;           /* CPUARMState.thumb */
-    const uint8_t *masks;           /* CPUARMState.daif: bit 7 = I, bit 6 = F, as in CPSR */
+    const uint64_t *fault_address; /* exact address of the last failed fill: uc_struct.invalid_addr */
+    const uint32_t *regs;          /* CPUARMState.regs[16], current mode */
+    const uint8_t *thumb;          /* CPUARMState.thumb */
+    const uint8_t *masks;          /* CPUARMState.daif: bit 7 = I, bit 6 = F, as in CPSR */
 } pe_engine_probe;
 
 pe_status engine_load(pe_engine *engine, pe_error *err);

@@ -26,8 +26,8 @@ void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t retur
     const uint32_t sctlr = cpu->regime.sctlr;
     const uint32_t old = cpu_reg(cpu, UC_ARM_REG_CPSR);
     uint32_t new = (old & ~(CPSR_MODE | CPSR_IT | CPSR_J | CPSR_T | CPSR_E)) | mode | CPSR_I;
-    new |= sctlr & SCTLR_TE ? CPSR_T : 0;
-    new |= sctlr & SCTLR_EE ? CPSR_E : 0;
+    new |= sctlr &SCTLR_TE ? CPSR_T : 0;
+    new |= sctlr &SCTLR_EE ? CPSR_E : 0;
     if (vector >= VECTOR_PABT) {
         new |= CPSR_A;
     }
@@ -38,7 +38,7 @@ void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t retur
     cpu_set_reg(cpu, UC_ARM_REG_CPSR, new);
     cpu_set_reg(cpu, UC_ARM_REG_SPSR, old);
     cpu_set_reg(cpu, UC_ARM_REG_LR, return_address);
-    cpu_set_reg(cpu, UC_ARM_REG_PC, target | (new & CPSR_T ? 1u : 0u));
+    cpu_set_reg(cpu, UC_ARM_REG_PC, target | (new &CPSR_T ? 1u : 0u));
     if (cpu->insns != cpu->stuck_insns) {
         cpu->stuck_insns = cpu->insns;
         cpu->stuck = 0;

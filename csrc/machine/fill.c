@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The soft TLB: fills from our walk, and W^X so that no translated code outlives its bytes.
  *
- * The engine tracks self-modifying code by virtual address only, so aliases would run stale translations.  Here a page of
- * memory is either code (its soft-TLB entries carry no write permission) or writable (no execute permission):
+ * The engine tracks self-modifying code by virtual address only, so aliases would run stale translations.  Here a page
+ * of memory is either code (its soft-TLB entries carry no write permission) or writable (no execute permission):
  *   - a fetch from a page that some entry may write flushes all soft TLBs and makes it code;
  *   - a store to a code page drops its translations on every CPU, flushes and makes it writable. */
 #include "machine.h"
+
+#define FLASH_PAGES (2ull * BOARD_FLASH_SIZE / PE_PAGE_SIZE)
 
 /* The engine numbers RAM in map order: two banks of flash, then RAM. */
 static inline bool ram_offset(const pe_machine *m, uint64_t pa, uint64_t *offset)
@@ -80,7 +82,8 @@ void fill_drop_code(pe_machine *m, uint64_t pa, uint64_t len)
     }
 }
 
-/* LDRT, STRT and their relatives use the user's permissions in any mode; the engine does not say so (ARM DDI 0406C A4.6.4). */
+/* LDRT, STRT and their relatives use the user's permissions in any mode; the engine does not say so (ARM DDI 0406C
+ * A4.6.4). */
 static bool insn_is_unprivileged(uint32_t insn, bool thumb)
 {
     if (thumb) { /* first halfword in the upper half: 1111100x0xxxnnnn tttt1110iiiiiiii, Rn not PC */
@@ -126,8 +129,8 @@ bool fill_fetch(pe_cpu *cpu, uint32_t pc, uint32_t *insn)
     return true;
 }
 
-/* cpu_restore_state, which the engine runs before each data fill, leaves the IT bits of the middle of a block behind; the next
- * block would run conditionally. */
+/* cpu_restore_state, which the engine runs before each data fill, leaves the IT bits of the middle of a block behind;
+ * the next block would run conditionally. */
 static void forget_it_state(pe_cpu *cpu)
 {
     if (*cpu->thumb) {
@@ -189,11 +192,18 @@ static uint32_t grant_data(pe_cpu *cpu, pe_access access, const pe_translation *
         drop_page(m, page);
         fill_flush_all(m);
     }
-    if (t->prot & PE_PROT_WRITE) {
+    if (t->prot & PE_PROT_WRITE && page >= FLASH_PAGES) {
         bit_set(m->writable_pages, page);
         perms |= UC_PROT_WRITE;
     }
     return perms;
+}
+
+/* Stores to flash are commands, loads are too where the bank does not show its array. */
+static uint32_t grant_flash_window(const pe_machine *m, const pe_translation *t)
+{
+    const uint32_t read = t->prot & PE_PROT_READ && !flash_shows_array(m, t->pa) ? UC_PROT_READ : 0;
+    return read | (t->prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
 }
 
 bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *entry, void *user)
@@ -217,11 +227,12 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
             return fill_fail(cpu, access, va, &t);
         }
         entry->perms = (t.prot & PE_PROT_READ ? UC_PROT_READ : 0) | (t.prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
-    } else if (t.pa < 2ull * BOARD_FLASH_SIZE && !flash_shows_array(m, t.pa)) {
+    } else if (t.pa < 2ull * BOARD_FLASH_SIZE && (access == PE_WRITE || !flash_shows_array(m, t.pa))) {
         entry->paddr = BOARD_FLASH_WINDOW + t.pa;
-        entry->perms = (t.prot & PE_PROT_READ ? UC_PROT_READ : 0) | (t.prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
+        entry->perms = grant_flash_window(m, &t);
     } else {
-        entry->perms = access == PE_FETCH ? grant_fetch(cpu, va, &t, offset >> 12) : grant_data(cpu, access, &t, offset >> 12);
+        entry->perms =
+            access == PE_FETCH ? grant_fetch(cpu, va, &t, offset >> 12) : grant_data(cpu, access, &t, offset >> 12);
     }
     m->stats.fills++;
     if (access != PE_FETCH) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Two banks of CFI flash (Intel command set, two 16-bit chips side by side, as virt): the array, identification, CFI query and
- * status can be read; the array cannot be changed.
+ * Two banks of CFI flash (Intel command set, two 16-bit chips side by side, as virt): the array, identification, CFI
+ * query and status can be read; the array cannot be changed.
  *
  * A bank that shows its array is plain memory.  A command moves it out of the soft TLB: fill.c then points the guest at
  * BOARD_FLASH_WINDOW until the bank shows its array again. */
@@ -13,8 +13,8 @@ typedef enum flash_mode {
     FLASH_CFI = 3,
 } flash_mode;
 
-#define SECTOR_BYTES 0x40000u
-#define STATUS_READY 0x80u
+#define SECTOR_BYTES  0x40000u
+#define STATUS_READY  0x80u
 #define STATUS_LOCKED 0x22u /* program and erase fail: the block is locked */
 
 /* CFI query data from 0x10, one byte a device word (JEDEC JESD68.01; sizes of one 32 MB chip of the pair). */
@@ -101,14 +101,4 @@ void flash_window_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t 
     pe_machine *m = ((pe_cpu *)user)->machine;
     m->stats.mmio++;
     command(m, offset >= BOARD_FLASH_SIZE, (uint8_t)value);
-}
-
-bool flash_write_hook(uc_engine *uc, uc_mem_type type, uint64_t pa, int size, int64_t value, void *user)
-{
-    (void)uc, (void)type, (void)size;
-    pe_machine *m = ((pe_cpu *)user)->machine;
-    if (pa < 2ull * BOARD_FLASH_SIZE) {
-        command(m, pa >= BOARD_FLASH1_BASE, (uint8_t)value);
-    }
-    return true; /* handled: the engine discards the write, the region is read-only */
 }

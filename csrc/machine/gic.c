@@ -179,7 +179,7 @@ static uint32_t dist_word(pe_machine *m, uint32_t cpu, uint32_t offset)
     if (offset < 0x80) {
         switch (offset) {
         case 0x0: return g->ctlr;
-        case 0x4: return GIC_IRQS / 32 - 1 | (m->config.ncpus - 1) << 5;
+        case 0x4: return (GIC_IRQS / 32 - 1) | (m->config.ncpus - 1) << 5;
         case 0x8: return 0x0000043b; /* ARM, as the A15's */
         default: return 0;
         }

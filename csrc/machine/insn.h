@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Decoding of the few instructions that this wing emulates.  An instruction is 32 bits; a 16-bit Thumb instruction is below
- * 0x10000, a 32-bit one has its first halfword on top, so that coprocessor instructions look alike in both states. */
+ * Decoding of the few instructions that this wing emulates.  An instruction is 32 bits; a 16-bit Thumb instruction is
+ * below 0x10000, a 32-bit one has its first halfword on top, so that coprocessor instructions look alike in both
+ * states. */
 #ifndef PYEMU_INSN_H
 #define PYEMU_INSN_H
 
@@ -72,9 +73,9 @@ static inline uint32_t it_advance(uint32_t cpsr)
     return (cpsr & ~CPSR_IT) | (next & 0xfc) << 8 | (next & 3) << 25;
 }
 
-static const int insn_uc_reg[16] = {UC_ARM_REG_R0,  UC_ARM_REG_R1,  UC_ARM_REG_R2,  UC_ARM_REG_R3,
-                                    UC_ARM_REG_R4,  UC_ARM_REG_R5,  UC_ARM_REG_R6,  UC_ARM_REG_R7,
-                                    UC_ARM_REG_R8,  UC_ARM_REG_R9,  UC_ARM_REG_R10, UC_ARM_REG_R11,
-                                    UC_ARM_REG_R12, UC_ARM_REG_SP,  UC_ARM_REG_LR,  UC_ARM_REG_PC};
+static const int insn_uc_reg[16] = {UC_ARM_REG_R0,  UC_ARM_REG_R1, UC_ARM_REG_R2,  UC_ARM_REG_R3,
+                                    UC_ARM_REG_R4,  UC_ARM_REG_R5, UC_ARM_REG_R6,  UC_ARM_REG_R7,
+                                    UC_ARM_REG_R8,  UC_ARM_REG_R9, UC_ARM_REG_R10, UC_ARM_REG_R11,
+                                    UC_ARM_REG_R12, UC_ARM_REG_SP, UC_ARM_REG_LR,  UC_ARM_REG_PC};
 
 #endif

@@ -16,7 +16,8 @@ static size_t page_map_bytes(const pe_machine_config *config)
 /* Zero until touched, so that a large machine costs nothing. */
 static uint8_t *page_map(const pe_machine_config *config)
 {
-    void *map = mmap(NULL, page_map_bytes(config), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *map =
+        mmap(NULL, page_map_bytes(config), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return map == MAP_FAILED ? NULL : map;
 }
 
@@ -27,8 +28,8 @@ static pe_status check_config(const pe_machine_config *c, pe_error *err)
                        (unsigned long long)c->ram_size);
     }
     if (c->ram_base != BOARD_RAM_BASE) {
-        return pe_fail(err, PE_ERR_ARGUMENT, "RAM at 0x%llx: this board has it at 0x%x", (unsigned long long)c->ram_base,
-                       BOARD_RAM_BASE);
+        return pe_fail(err, PE_ERR_ARGUMENT, "RAM at 0x%llx: this board has it at 0x%x",
+                       (unsigned long long)c->ram_base, BOARD_RAM_BASE);
     }
     if (c->ncpus < 1 || c->ncpus > PE_MAX_CPUS) {
         return pe_fail(err, PE_ERR_ARGUMENT, "%u CPUs: wanted is 1 to %u", c->ncpus, PE_MAX_CPUS);
@@ -143,10 +144,6 @@ void pe_machine_stats(const pe_machine *m, pe_stats *out)
     *out = m->stats;
     out->insns = run_total_insns(m);
     out->time_ns = machine_ns(m);
-    out->blocks = 0;
-    for (uint32_t i = 0; i < m->config.ncpus; i++) {
-        out->blocks += m->cpu[i]->blocks;
-    }
 }
 
 pe_status pe_machine_write(pe_machine *m, uint64_t pa, const void *buf, uint64_t len, pe_error *err)
@@ -165,8 +162,9 @@ void pe_machine_tlb_flush(pe_machine *m)
 
 static pe_status check_cpu(const pe_machine *m, uint32_t cpu, pe_error *err)
 {
-    return cpu < m->config.ncpus ? PE_OK
-                                 : pe_fail(err, PE_ERR_ARGUMENT, "CPU %u: the machine has %u, counted from 0", cpu, m->config.ncpus);
+    return cpu < m->config.ncpus
+               ? PE_OK
+               : pe_fail(err, PE_ERR_ARGUMENT, "CPU %u: the machine has %u, counted from 0", cpu, m->config.ncpus);
 }
 
 pe_status pe_machine_regime(pe_machine *m, uint32_t cpu, pe_regime *out, bool *privileged, pe_error *err)
@@ -207,8 +205,8 @@ static pe_status hook_break(pe_machine *m, uint32_t slot, pe_error *err)
     const uint32_t va = m->breakpoints[slot];
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         pe_cpu *cpu = m->cpu[i];
-        uc_err e = m->engine.hook_add(cpu->uc, &cpu->break_hooks[slot], UC_HOOK_CODE, (void *)(uintptr_t)run_break_hook, cpu,
-                                      (uint64_t)va, (uint64_t)va);
+        uc_err e = m->engine.hook_add(cpu->uc, &cpu->break_hooks[slot], UC_HOOK_CODE, (void *)(uintptr_t)run_break_hook,
+                                      cpu, (uint64_t)va, (uint64_t)va);
         if (e != UC_ERR_OK) {
             return pe_fail(err, PE_ERR_ENGINE, "breakpoint at 0x%08x: %s", va, m->engine.strerror(e));
         }

@@ -24,13 +24,13 @@ typedef struct gic_cpu {
     uint32_t enabled;
     uint32_t pending; /* latched: edges, software */
     uint32_t active;
-    uint32_t level;                 /* input lines */
-    uint8_t sgi_source[16];         /* per SGI: bit set of the CPUs that asked */
-    uint32_t ctlr;                  /* GICC_CTLR */
+    uint32_t level;         /* input lines */
+    uint8_t sgi_source[16]; /* per SGI: bit set of the CPUs that asked */
+    uint32_t ctlr;          /* GICC_CTLR */
     uint32_t pmr;
     uint32_t bpr;
     uint32_t abpr;
-    uint16_t running[GIC_IRQS];     /* stack of active interrupts with the priorities below */
+    uint16_t running[GIC_IRQS]; /* stack of active interrupts with the priorities below */
     uint8_t running_priority[GIC_IRQS];
     uint32_t nrunning;
 } gic_cpu;
@@ -149,7 +149,6 @@ typedef struct pe_cpu {
     uint32_t block_size;
     const uint8_t *thumb;
     const uint8_t *masks;
-    uint64_t blocks;
 
     struct pe_machine *machine;
     uc_engine *uc;
@@ -160,15 +159,15 @@ typedef struct pe_cpu {
     slice_end end;
 
     pe_engine_probe probe;
-    pe_regime regime; /* cached: changes only where cp15.c or cpu.c change it */
+    pe_regime regime;    /* cached: changes only where cp15.c or cpu.c change it */
     uint32_t generation; /* of code mappings: tags block_count entries */
     block_count counts[COUNT_ENTRIES];
 
     pending_fault fault;
-    uint32_t stuck;         /* exceptions in a row without an instruction between them */
+    uint32_t stuck; /* exceptions in a row without an instruction between them */
     uint64_t stuck_insns;
-    bool wants_input;       /* waits in SYS_READC */
-    uint64_t planned;       /* the instruction count at which this slice must end; deadline may be below it */
+    bool wants_input; /* waits in SYS_READC */
+    uint64_t planned; /* the instruction count at which this slice must end; deadline may be below it */
 
     fetched_page fetched[FETCH_ENTRIES];
 
@@ -200,14 +199,14 @@ struct pe_machine {
     uint8_t *writable_pages; /* bit set: pages that some soft TLB may let a store reach */
     uint8_t *patched_pages;  /* bit set: code pages with an instruction that scan.c must hook */
 
-    uint64_t time;        /* 1/840 ns, at the start of the running slice */
-    uint64_t slice_insns; /* current->insns at the start of the running slice */
-    uint32_t slice_share; /* time units an instruction takes now */
+    uint64_t time;           /* 1/840 ns, at the start of the running slice */
+    uint64_t slice_insns;    /* current->insns at the start of the running slice */
+    uint32_t slice_share;    /* time units an instruction takes now */
     uint64_t slice_deadline; /* in current->insns */
     uint32_t last_cpu;
     bool started;
     bool idle_reported;
-    uint64_t run_limit;   /* machine-wide instruction count at which to stop */
+    uint64_t run_limit; /* machine-wide instruction count at which to stop */
     uint64_t time_limit;
     bool stopping;
     pe_stop stop;
@@ -242,11 +241,11 @@ struct pe_machine {
 #define MODE_UND 0x1bu
 #define MODE_SYS 0x1fu
 
-#define SCTLR_M  0x1u
-#define SCTLR_A  0x2u
-#define SCTLR_V  0x2000u
-#define SCTLR_EE 0x02000000u
-#define SCTLR_TE 0x40000000u
+#define SCTLR_M   0x1u
+#define SCTLR_A   0x2u
+#define SCTLR_V   0x2000u
+#define SCTLR_EE  0x02000000u
+#define SCTLR_TE  0x40000000u
 #define TTBCR_EAE 0x80000000u
 
 /* ---- cpu.c: one CPU's registers ---- */
@@ -315,7 +314,8 @@ void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host);
 
 /* ---- psci.c, semihost.c ---- */
 void psci_call(pe_cpu *cpu);
-/* The instruction at `at` asks the host; false: semihosting is off.  Sets wants_input where the call must be made again. */
+/* The instruction at `at` asks the host; false: semihosting is off.  Sets wants_input where the call must be made
+ * again. */
 bool semihost_call(pe_cpu *cpu, uint32_t at);
 
 /* ---- devices ---- */
@@ -357,7 +357,6 @@ void fw_cfg_write(pe_machine *machine, uint32_t offset, unsigned size, uint32_t 
 bool flash_shows_array(const pe_machine *machine, uint64_t pa);
 uint64_t flash_window_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);
 void flash_window_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
-bool flash_write_hook(uc_engine *uc, uc_mem_type type, uint64_t pa, int size, int64_t value, void *user);
 
 bool queue_push(byte_queue *queue, const void *data, size_t len);
 size_t queue_pop(byte_queue *queue, void *data, size_t len);

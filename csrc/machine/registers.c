@@ -21,13 +21,55 @@ typedef struct reg_entry {
     cp15_reg cp15;
 } reg_entry;
 
-#define CORE(name, id) {{name, "core", 32}, REG_CORE, 0, id, {0}}
-#define VFPS(name, id) {{name, "vfp", 32}, REG_CORE, 0, id, {0}}
-#define BANK(name, mode, id) {{name, "banked", 32}, REG_BANKED, mode, id, {0}}
-#define DREG(n) {{"d" #n, "vfp", 64}, REG_DOUBLE, 0, UC_ARM_REG_D0 + n, {0}}
-#define CP(name, ...) {{name, "cp15", 32}, REG_CP15, 0, 0, {__VA_ARGS__, false}}
-#define CP64(name, crm, opc1) {{name, "cp15", 64}, REG_CP15, 0, 0, {0, crm, opc1, 0, true}}
-#define TIMER(name, width, kind) {{name, "cp15", width}, kind, 0, 0, {0}}
+#define CORE(name, id)                                                                                                 \
+    {                                                                                                                  \
+        {name, "core", 32}, REG_CORE, 0, id,                                                                           \
+        {                                                                                                              \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
+#define VFPS(name, id)                                                                                                 \
+    {                                                                                                                  \
+        {name, "vfp", 32}, REG_CORE, 0, id,                                                                            \
+        {                                                                                                              \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
+#define BANK(name, mode, id)                                                                                           \
+    {                                                                                                                  \
+        {name, "banked", 32}, REG_BANKED, mode, id,                                                                    \
+        {                                                                                                              \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
+#define DREG(n)                                                                                                        \
+    {                                                                                                                  \
+        {"d" #n, "vfp", 64}, REG_DOUBLE, 0, UC_ARM_REG_D0 + n,                                                         \
+        {                                                                                                              \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
+#define CP(name, ...)                                                                                                  \
+    {                                                                                                                  \
+        {name, "cp15", 32}, REG_CP15, 0, 0,                                                                            \
+        {                                                                                                              \
+            __VA_ARGS__, false                                                                                         \
+        }                                                                                                              \
+    }
+#define CP64(name, crm, opc1)                                                                                          \
+    {                                                                                                                  \
+        {name, "cp15", 64}, REG_CP15, 0, 0,                                                                            \
+        {                                                                                                              \
+            0, crm, opc1, 0, true                                                                                      \
+        }                                                                                                              \
+    }
+#define TIMER(name, width, kind)                                                                                       \
+    {                                                                                                                  \
+        {name, "cp15", width}, kind, 0, 0,                                                                             \
+        {                                                                                                              \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
 
 static const reg_entry registers[] = {
     CORE("r0", UC_ARM_REG_R0),
@@ -75,10 +117,38 @@ static const reg_entry registers[] = {
     BANK("sp_und", MODE_UND, UC_ARM_REG_SP),
     BANK("lr_und", MODE_UND, UC_ARM_REG_LR),
     BANK("spsr_und", MODE_UND, UC_ARM_REG_SPSR),
-    DREG(0), DREG(1), DREG(2), DREG(3), DREG(4), DREG(5), DREG(6), DREG(7),
-    DREG(8), DREG(9), DREG(10), DREG(11), DREG(12), DREG(13), DREG(14), DREG(15),
-    DREG(16), DREG(17), DREG(18), DREG(19), DREG(20), DREG(21), DREG(22), DREG(23),
-    DREG(24), DREG(25), DREG(26), DREG(27), DREG(28), DREG(29), DREG(30), DREG(31),
+    DREG(0),
+    DREG(1),
+    DREG(2),
+    DREG(3),
+    DREG(4),
+    DREG(5),
+    DREG(6),
+    DREG(7),
+    DREG(8),
+    DREG(9),
+    DREG(10),
+    DREG(11),
+    DREG(12),
+    DREG(13),
+    DREG(14),
+    DREG(15),
+    DREG(16),
+    DREG(17),
+    DREG(18),
+    DREG(19),
+    DREG(20),
+    DREG(21),
+    DREG(22),
+    DREG(23),
+    DREG(24),
+    DREG(25),
+    DREG(26),
+    DREG(27),
+    DREG(28),
+    DREG(29),
+    DREG(30),
+    DREG(31),
     VFPS("fpscr", UC_ARM_REG_FPSCR),
     VFPS("fpexc", UC_ARM_REG_FPEXC),
     /* name, CRn, CRm, opc1, opc2 (ARM DDI 0406C B3.17) */

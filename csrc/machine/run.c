@@ -100,7 +100,8 @@ void run_uncount(pe_cpu *cpu, uint32_t next_pc)
 {
     const uint32_t done = next_pc - cpu->block_va;
     if (done < cpu->block_size) {
-        cpu->insns -= block_insns(cpu, cpu->block_va, cpu->block_size) - (done ? block_insns(cpu, cpu->block_va, done) : 0);
+        cpu->insns -=
+            block_insns(cpu, cpu->block_va, cpu->block_size) - (done ? block_insns(cpu, cpu->block_va, done) : 0);
         cpu->block_size = done;
     }
 }
@@ -125,16 +126,29 @@ static void __attribute__((noinline)) block_deadline(pe_cpu *cpu, uint64_t befor
     cpu->machine->engine.emu_stop(cpu->uc);
 }
 
+static void __attribute__((noinline)) thumb_block(pe_cpu *cpu, uint32_t va, uint32_t size)
+{
+    const uint64_t before = cpu->insns;
+    cpu->insns = before + block_insns(cpu, va, size);
+    if (before >= cpu->deadline) {
+        block_deadline(cpu, before);
+    }
+}
+
+/* Runs before every block: kept so small that it needs no stack frame. */
 void run_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
 {
     (void)uc;
     pe_cpu *cpu = user;
-    const uint64_t before = cpu->insns;
     cpu->block_va = (uint32_t)address;
     cpu->block_size = size;
-    cpu->insns = before + (*cpu->thumb ? block_insns(cpu, (uint32_t)address, size) : size >> 2);
-    cpu->blocks++;
-    if (before >= cpu->deadline) {
+    if (__builtin_expect(*cpu->thumb, 0)) {
+        thumb_block(cpu, (uint32_t)address, size);
+        return;
+    }
+    const uint64_t before = cpu->insns;
+    cpu->insns = before + (size >> 2);
+    if (__builtin_expect(before >= cpu->deadline, 0)) {
         block_deadline(cpu, before);
     }
 }
@@ -204,7 +218,8 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     m->slice_deadline = cpu->insns + (running > 1 ? m->config.quantum : SLICE_INSNS);
     cpu->end = END_NONE;
     plan(m);
-    while (status == PE_OK && cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping && cpu->insns < cpu->planned) {
+    while (status == PE_OK && cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping &&
+           cpu->insns < cpu->planned) {
         take_interrupt(cpu);
         if (m->stopping) {
             break;
@@ -306,7 +321,8 @@ pe_status pe_machine_run(pe_machine *m, const pe_run *run, pe_stop *stop, pe_err
     m->stopping = false;
     m->stop_request = false;
     m->run_limit = run->max_insns && run->max_insns < NEVER - before ? before + run->max_insns : NEVER;
-    m->time_limit = run->max_time_ns && run->max_time_ns < NEVER / TIME_UNITS_PER_NS ? run->max_time_ns * TIME_UNITS_PER_NS : NEVER;
+    m->time_limit =
+        run->max_time_ns && run->max_time_ns < NEVER / TIME_UNITS_PER_NS ? run->max_time_ns * TIME_UNITS_PER_NS : NEVER;
     m->console_until = run->console_until;
     m->console_until_length = run->console_until ? strlen(run->console_until) : 0;
     m->console_matched = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Instructions that no trap reaches on this engine: the virtual timer and counter, which it answers from the host's clock or
- * not at all, and the address translation operations, which it would answer with its own walk.  Code pages are searched for
- * them, and each gets a hook at its one address. */
+ * Instructions that no trap reaches on this engine: the virtual timer and counter, which it answers from the host's
+ * clock or not at all, and the address translation operations, which it would answer with its own walk.  Code pages are
+ * searched for them, and each gets a hook at its one address. */
 #include "insn.h"
 
 #include <stdlib.h>
@@ -81,8 +81,8 @@ static void patch(pe_cpu *cpu, uint32_t va)
     }
     cpu_patch *slot = &cpu->patches[cpu->npatches];
     slot->va = va;
-    if (cpu->machine->engine.hook_add(cpu->uc, &slot->hook, UC_HOOK_CODE, (void *)(uintptr_t)untrapped_hook, cpu, va, va) ==
-        UC_ERR_OK) {
+    if (cpu->machine->engine.hook_add(cpu->uc, &slot->hook, UC_HOOK_CODE, (void *)(uintptr_t)untrapped_hook, cpu, va,
+                                      va) == UC_ERR_OK) {
         cpu->npatches++;
     }
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * ARM semihosting (ARM "Semihosting for AArch32 and AArch64", 2.0): console, clock and exit.  The guest reaches no file of
- * the host: SYS_OPEN knows ":tt" only. */
+ * ARM semihosting (ARM "Semihosting for AArch32 and AArch64", 2.0): console, clock and exit.  The guest reaches no file
+ * of the host: SYS_OPEN knows ":tt" only. */
 #include "machine.h"
 
 #define SYS_OPEN          0x01u
@@ -25,9 +25,9 @@
 #define SYS_TICKFREQ      0x31u
 
 #define ADP_STOPPED_APPLICATION_EXIT 0x20026u
-#define FAILED 0xffffffffu
-#define TTY_HANDLE 1u
-#define STRING_MAX 65536u /* a SYS_WRITE0 text without an end stops here */
+#define FAILED                       0xffffffffu
+#define TTY_HANDLE                   1u
+#define STRING_MAX                   65536u /* a SYS_WRITE0 text without an end stops here */
 
 static bool guest_copy(pe_cpu *cpu, uint32_t va, void *buf, uint32_t len, bool write)
 {
@@ -118,7 +118,8 @@ static uint32_t sys_open(pe_cpu *cpu, uint32_t block)
 {
     uint32_t name;
     char text[4];
-    const bool tty = argument(cpu, block, 0, &name) && guest_copy(cpu, name, text, sizeof text, false) && !memcmp(text, ":tt", 4);
+    const bool tty =
+        argument(cpu, block, 0, &name) && guest_copy(cpu, name, text, sizeof text, false) && !memcmp(text, ":tt", 4);
     return tty ? TTY_HANDLE : FAILED;
 }
 

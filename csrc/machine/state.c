@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * CPU and device state as one blob: a header, the counters, each CPU's registers in the order of registers.c, the board. */
+ * CPU and device state as one blob: a header, the counters, each CPU's registers in the order of registers.c, the
+ * board. */
 #include "machine.h"
 
 #include <stdlib.h>
@@ -18,7 +19,7 @@ typedef struct state_header {
 } state_header;
 
 typedef struct state_cpu {
-    uint64_t insns, blocks;
+    uint64_t insns;
     uint32_t power, wants_input;
     uint64_t registers[];
 } state_cpu;
@@ -44,7 +45,7 @@ static void *put(void *at, const void *data, size_t size)
 static void save_cpu(pe_machine *m, uint32_t index, state_cpu *out)
 {
     const pe_cpu *cpu = m->cpu[index];
-    *out = (state_cpu){cpu->insns, cpu->blocks, (uint32_t)cpu->power, cpu->wants_input};
+    *out = (state_cpu){cpu->insns, (uint32_t)cpu->power, cpu->wants_input};
     for (uint32_t r = 0; r < pe_register_count(); r++) {
         pe_machine_reg_read(m, index, r, &out->registers[r], NULL);
     }
@@ -101,7 +102,8 @@ static pe_status check_header(const pe_machine *m, const void *buf, size_t size,
     }
     if (h->version != STATE_VERSION || h->nregisters != pe_register_count() || h->board_bytes != sizeof(board_state) ||
         h->stats_bytes != sizeof(pe_stats)) {
-        return pe_fail(err, PE_ERR_ARGUMENT, "machine state of version %u: this pyemu reads version %u", h->version, STATE_VERSION);
+        return pe_fail(err, PE_ERR_ARGUMENT, "machine state of version %u: this pyemu reads version %u", h->version,
+                       STATE_VERSION);
     }
     if (h->ncpus != m->config.ncpus || h->ram_size != m->config.ram_size || h->ram_base != m->config.ram_base ||
         h->cpu_model != (uint32_t)m->config.cpu_model) {
@@ -118,7 +120,8 @@ static pe_status check_header(const pe_machine *m, const void *buf, size_t size,
 /* Values that index arrays must be in range whatever the file says. */
 static bool board_is_sane(const board_state *b)
 {
-    bool sane = b->uart.fifo_head < UART_FIFO && b->uart.fifo_count <= UART_FIFO && b->flash[0].mode < 4 && b->flash[1].mode < 4;
+    bool sane = b->uart.fifo_head < UART_FIFO && b->uart.fifo_count <= UART_FIFO && b->flash[0].mode < 4 &&
+                b->flash[1].mode < 4;
     for (uint32_t i = 0; i < PE_MAX_CPUS; i++) {
         const gic_cpu *c = &b->gic.cpu[i];
         sane &= c->nrunning <= GIC_IRQS && c->bpr < 8 && c->abpr < 8;
@@ -137,7 +140,8 @@ static pe_status load_cpu(pe_machine *m, uint32_t index, const state_cpu *in, pe
     pe_cpu *cpu = m->cpu[index];
     pe_status status = PE_OK;
     cpu_reset(cpu, 0, 0);
-    /* CPSR first: it decides which bank the current registers are; the banked copies of the current mode agree with them. */
+    /* CPSR first: it decides which bank the current registers are; the banked copies of the current mode agree with
+     * them. */
     static const char *const order[] = {"cpsr", "pc"};
     for (size_t pass = 0; pass < 3; pass++) {
         for (uint32_t r = 0; status == PE_OK && r < pe_register_count(); r++) {
@@ -150,7 +154,6 @@ static pe_status load_cpu(pe_machine *m, uint32_t index, const state_cpu *in, pe
         }
     }
     cpu->insns = in->insns;
-    cpu->blocks = in->blocks;
     cpu->power = in->power <= CPU_WAITING ? (cpu_power)in->power : CPU_OFF;
     cpu->wants_input = in->wants_input;
     cpu->stuck = 0;

@@ -55,13 +55,17 @@ static bool is_semihost_hlt(uint32_t insn, bool thumb)
     return thumb ? insn == 0xbabc : insn == 0xe10f0070u;
 }
 
-/* WFE and YIELD come here too, with PC already behind them; only they leave the syndrome register as we did: zero. */
+/* A syndrome that the engine sets with an undefined instruction or a trap; soft-TLB fills leave others behind. */
+#define ESR_EC_SHIFT 26
+#define ESR_UNKNOWN  0x02000000u
+
+/* WFE and YIELD come here too, with PC already behind them and without a syndrome of their own. */
 bool trap_invalid_hook(uc_engine *uc, void *user)
 {
     (void)uc;
     pe_cpu *cpu = user;
     const uint32_t syndrome = cpu_reg(cpu, UC_ARM_REG_ESR);
-    if (!syndrome) {
+    if (!(syndrome >> ESR_EC_SHIFT) && syndrome != ESR_UNKNOWN) {
         cpu->end = END_YIELD;
         cpu->machine->engine.emu_stop(cpu->uc);
         return true;

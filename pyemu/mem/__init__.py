@@ -31,7 +31,8 @@ class Memory:
 
     A context manager: leaving it gives the memory back to the host.  Addresses are 40-bit integers, lengths
     are bytes. A failed call raises :class:`pyemu.native.NativeError`, whose text names the address, and
-    changes nothing."""
+    changes nothing.
+    """
 
     def __init__(self) -> None:
         err = error()

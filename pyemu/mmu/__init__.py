@@ -2,6 +2,7 @@
 
 from pyemu.mmu.batch import NO_ADDRESS, translate_many
 from pyemu.mmu.regime import Regime
+from pyemu.mmu.tables import Attributes, Mapping, PageTables
 from pyemu.mmu.translate import (
     Access,
     DescriptorKind,
@@ -20,9 +21,12 @@ from pyemu.mmu.translate import (
 __all__ = [
     "NO_ADDRESS",
     "Access",
+    "Attributes",
     "DescriptorKind",
     "Fault",
     "Flag",
+    "Mapping",
+    "PageTables",
     "Prot",
     "Regime",
     "Step",

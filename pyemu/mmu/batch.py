@@ -35,7 +35,8 @@ def translate_many(
     level << 4``.  Each is any C-contiguous buffer of native integers of that width (array.array, numpy,
     ctypes), or of raw bytes (bytes, bytearray, mmap) of that length; of any shape.  The outputs must not
     overlap the input.  Raises ValueError, naming the argument, when a buffer does not fit; nothing is written
-    then."""
+    then.
+    """
     with _Buffer("va", va, 4, writable=False) as source, _Buffer("pa", pa, 8, writable=True) as out:
         n = source.count
         out.expect(n)

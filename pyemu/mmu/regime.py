@@ -34,7 +34,8 @@ class Regime:
     """One translation regime (ARM DDI 0406C B3.1).
 
     ``ttbr0`` and ``ttbr1`` are 64 bits wide, of which the short format uses 32; the others have 32 bits.
-    ``mair0`` and ``mair1`` are PRRR and NMRR when TTBCR.EAE is 0."""
+    ``mair0`` and ``mair1`` are PRRR and NMRR when TTBCR.EAE is 0.
+    """
 
     sctlr: int = 0
     ttbcr: int = 0

@@ -99,7 +99,8 @@ class Translation:
     Where a leaf was found (also when it does not permit the access) ``pa`` is the output address, ``size``
     the bytes that the leaf maps, ``prot`` what it grants to the privilege asked and ``prot_other`` to the
     other one, ``attr`` the memory type as a MAIR byte (for both formats) and ``shareability`` 0 none, 2
-    outer, 3 inner; otherwise all are 0. ``level`` is that of the leaf or the fault, 0 with the MMU off."""
+    outer, 3 inner; otherwise all are 0. ``level`` is that of the leaf or the fault, 0 with the MMU off.
+    """
 
     pa: int
     fault: Fault
