@@ -130,6 +130,18 @@ def test_registers_are_read_and_written_by_name() -> None:
             machine.set_reg("r0", 1 << 32)
 
 
+def test_writing_a_register_changes_no_core_register() -> None:
+    """The engine keeps some CP15 registers as constants, and writes to them went to r0."""
+    with Machine(SMALL) as machine:
+        machine.load(LOOP)
+        regs = machine.cpus[0].regs
+        for number in range(13):
+            regs[f"r{number}"] = 0x1111 * (number + 1)
+        for name in regs.group("cp15"):
+            regs[name] = regs[name]
+            assert [regs[f"r{number}"] for number in range(13)] == [0x1111 * (n + 1) for n in range(13)], name
+
+
 def test_linux_registers_are_set_at_entry() -> None:
     with Machine(SMALL) as machine:
         machine.load(hello_elf())
