@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * One CPU: its engine instance, its reset state and its registers. */
 #include "machine.h"
+#include "clock.h"
 
 #include <stdlib.h>
 
@@ -67,10 +68,10 @@ void cpu_load_regime(pe_cpu *cpu)
 
 /* ---- construction ---- */
 
-static pe_status add_hook(pe_cpu *cpu, int type, void *callback, uint64_t begin, uint64_t end, pe_error *err)
+static pe_status add_hook(pe_cpu *cpu, int type, void *callback, pe_error *err)
 {
     uc_hook hook = 0;
-    uc_err e = cpu->machine->engine.hook_add(cpu->uc, &hook, type, callback, cpu, begin, end);
+    uc_err e = cpu->machine->engine.hook_add(cpu->uc, &hook, type, callback, cpu, 1, 0);
     return e == UC_ERR_OK ? PE_OK : pe_fail(err, PE_ERR_ENGINE, "hook %d: %s", type, cpu->machine->engine.strerror(e));
 }
 
@@ -146,18 +147,17 @@ pe_cpu *cpu_new(pe_machine *machine, uint32_t index, pe_error *err)
     const struct {
         int type;
         void *callback;
-        uint64_t begin, end; /* begin > end: everywhere */
     } hooks[] = {
-        {UC_HOOK_TLB_FILL, (void *)(uintptr_t)fill_hook, 1, 0},
-        {UC_HOOK_BLOCK, (void *)(uintptr_t)run_block_hook, 1, 0},
-        {UC_HOOK_INSN_INVALID, (void *)(uintptr_t)trap_invalid_hook, 1, 0},
-        {UC_HOOK_INTR, (void *)(uintptr_t)trap_interrupt_hook, 1, 0},
-        /* where a memory hook reaches, every store takes the slow path: flash only */
-        {UC_HOOK_MEM_WRITE_PROT, (void *)(uintptr_t)flash_write_hook, 0, 2ull * BOARD_FLASH_SIZE - 1},
+        {UC_HOOK_TLB_FILL, (void *)(uintptr_t)fill_hook},
+        {UC_HOOK_BLOCK, (void *)(uintptr_t)run_block_hook},
+        {UC_HOOK_INSN_INVALID, (void *)(uintptr_t)trap_invalid_hook},
+        {UC_HOOK_INTR, (void *)(uintptr_t)trap_interrupt_hook},
     };
+    clock_enter(0);
     pe_status status = cpu_open(cpu, err);
+    clock_leave();
     for (size_t i = 0; status == PE_OK && i < sizeof hooks / sizeof hooks[0]; i++) {
-        status = add_hook(cpu, hooks[i].type, hooks[i].callback, hooks[i].begin, hooks[i].end, err);
+        status = add_hook(cpu, hooks[i].type, hooks[i].callback, err);
     }
     if (status != PE_OK) {
         cpu_free(cpu);
@@ -220,9 +220,9 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
                  0x80000000u | (m->config.ncpus == 1 ? 0x40000000u : 0) | cpu->index);
     /* CNTHCTL = 0: every access to the physical counter and timer reaches trap_invalid_hook. */
     cpu_set_cp15(cpu, (cp15_reg){14, 1, 4, 0, false}, 0);
-    /* Writes to translation registers are trapped, so that `regime` is always what the guest set; TLB maintenance too
-     * where another CPU must hear of it. */
-    cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | (m->config.ncpus > 1 ? HCR_TTLB : 0));
+    /* Writes to translation registers are trapped, so that `regime` is always what the guest set; TLB maintenance, because it
+     * means leaves of any size and other CPUs. */
+    cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | HCR_TTLB);
     cpu_load_regime(cpu);
     fill_flush(cpu);
     cpu_set_reg(cpu, UC_ARM_REG_CPSR, MODE_SVC | CPSR_A | CPSR_I | CPSR_F | (pc & 1 ? CPSR_T : 0));

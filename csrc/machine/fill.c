@@ -6,6 +6,9 @@
  *   - a fetch from a page that some entry may write flushes all soft TLBs and makes it code;
  *   - a store to a code page drops its translations on every CPU, flushes and makes it writable. */
 #include "machine.h"
+#include "clock.h"
+
+#define FLASH_PAGES (2ull * BOARD_FLASH_SIZE / PE_PAGE_SIZE)
 
 /* The engine numbers RAM in map order: two banks of flash, then RAM. */
 static inline bool ram_offset(const pe_machine *m, uint64_t pa, uint64_t *offset)
@@ -35,10 +38,37 @@ static inline void bit_clear(uint8_t *map, uint64_t bit)
 
 void fill_flush(pe_cpu *cpu)
 {
+    clock_enter(machine_ns(cpu->machine));
     cpu->machine->engine.ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TLB_FLUSH, 0));
+    clock_leave();
     cpu->machine->stats.tlb_flushes++;
+    memset(cpu->large, 0, sizeof cpu->large);
     for (size_t i = 0; i < FETCH_ENTRIES; i++) {
         cpu->fetched[i].host = NULL;
+    }
+}
+
+/* The engine keeps pages of 4 KB only and would drop no more than the one that is named. */
+static void note_large(pe_cpu *cpu, uint32_t va, uint32_t size_log2)
+{
+    const uint32_t granule = va >> 20;
+    if (bit_test(cpu->large, granule)) {
+        return;
+    }
+    const uint32_t count = size_log2 > 20 ? 1u << (size_log2 - 20) : 1;
+    const uint32_t first = granule & ~(count - 1);
+    for (uint32_t i = 0; i < count; i++) {
+        bit_set(cpu->large, first + i);
+    }
+}
+
+void fill_flush_va(pe_cpu *cpu, uint32_t va)
+{
+    static const cp15_reg TLBIMVA = {8, 7, 0, 1, false};
+    if (bit_test(cpu->large, va >> 20)) {
+        fill_flush(cpu);
+    } else {
+        cpu_set_cp15(cpu, TLBIMVA, va);
     }
 }
 
@@ -190,11 +220,18 @@ static uint32_t grant_data(pe_cpu *cpu, pe_access access, const pe_translation *
         drop_page(m, page);
         fill_flush_all(m);
     }
-    if (t->prot & PE_PROT_WRITE) {
+    if (t->prot & PE_PROT_WRITE && page >= FLASH_PAGES) {
         bit_set(m->writable_pages, page);
         perms |= UC_PROT_WRITE;
     }
     return perms;
+}
+
+/* Stores to flash are commands, loads are too where the bank does not show its array. */
+static uint32_t grant_flash_window(const pe_machine *m, const pe_translation *t)
+{
+    const uint32_t read = t->prot & PE_PROT_READ && !flash_shows_array(m, t->pa) ? UC_PROT_READ : 0;
+    return read | (t->prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
 }
 
 bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *entry, void *user)
@@ -212,15 +249,18 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
     }
     uint64_t offset;
     entry->paddr = t.pa;
+    if (t.size_log2 > 12 && !(t.flags & PE_TF_MMU_OFF)) {
+        note_large(cpu, va, t.size_log2);
+    }
     if (!ram_offset(m, t.pa, &offset)) {
         if (!devices_at(m, t.pa) || access == PE_FETCH) {
             t.fault = PE_FAULT_EXTERNAL;
             return fill_fail(cpu, access, va, &t);
         }
         entry->perms = (t.prot & PE_PROT_READ ? UC_PROT_READ : 0) | (t.prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
-    } else if (t.pa < 2ull * BOARD_FLASH_SIZE && !flash_shows_array(m, t.pa)) {
+    } else if (t.pa < 2ull * BOARD_FLASH_SIZE && (access == PE_WRITE || !flash_shows_array(m, t.pa))) {
         entry->paddr = BOARD_FLASH_WINDOW + t.pa;
-        entry->perms = (t.prot & PE_PROT_READ ? UC_PROT_READ : 0) | (t.prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
+        entry->perms = grant_flash_window(m, &t);
     } else {
         entry->perms =
             access == PE_FETCH ? grant_fetch(cpu, va, &t, offset >> 12) : grant_data(cpu, access, &t, offset >> 12);

@@ -102,13 +102,3 @@ void flash_window_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t 
     m->stats.mmio++;
     command(m, offset >= BOARD_FLASH_SIZE, (uint8_t)value);
 }
-
-bool flash_write_hook(uc_engine *uc, uc_mem_type type, uint64_t pa, int size, int64_t value, void *user)
-{
-    (void)uc, (void)type, (void)size;
-    pe_machine *m = ((pe_cpu *)user)->machine;
-    if (pa < 2ull * BOARD_FLASH_SIZE) {
-        command(m, pa >= BOARD_FLASH1_BASE, (uint8_t)value);
-    }
-    return true; /* handled: the engine discards the write, the region is read-only */
-}
