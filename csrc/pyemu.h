@@ -61,8 +61,8 @@ pe_status pe_mem_read(const pe_mem *mem, uint64_t pa, void *buf, uint64_t len, p
 pe_status pe_mem_write(pe_mem *mem, uint64_t pa, const void *buf, uint64_t len, pe_error *err);
 /* Host pointer to [pa, pa+len), or NULL where that is not inside one segment. */
 uint8_t *pe_mem_host(const pe_mem *mem, uint64_t pa, uint64_t len);
-/* Addresses of pages at or above `from` that the host has backed (written at least once, or read), ascending; returns the
- * number stored, 0 at the end. */
+/* Addresses of pages at or above `from` that the host has backed (written at least once, or read), ascending; returns
+ * the number stored, 0 at the end. */
 size_t pe_mem_touched(const pe_mem *mem, uint64_t from, uint64_t *pages, size_t max);
 /* Gives every touched page back to the host: all of RAM reads as zero again, file views as the file. */
 pe_status pe_mem_reset(pe_mem *mem, pe_error *err);
@@ -103,18 +103,18 @@ typedef struct pe_regime {
 } pe_regime;
 
 /* pe_translation.prot, for the privilege that was asked */
-#define PE_PROT_READ 1
+#define PE_PROT_READ  1
 #define PE_PROT_WRITE 2
-#define PE_PROT_EXEC 4
+#define PE_PROT_EXEC  4
 
 /* pe_translation.flags */
-#define PE_TF_NG 1            /* not global */
-#define PE_TF_NS 2            /* non-secure output */
-#define PE_TF_CONTIGUOUS 4    /* contiguous hint */
-#define PE_TF_SUPERSECTION 8  /* 16 MB short-descriptor entry */
-#define PE_TF_LARGE 16        /* 64 KB short-descriptor entry */
-#define PE_TF_TTBR1 32        /* walked from TTBR1 */
-#define PE_TF_MMU_OFF 64      /* SCTLR.M = 0: flat */
+#define PE_TF_NG             1  /* not global */
+#define PE_TF_NS             2  /* non-secure output */
+#define PE_TF_CONTIGUOUS     4  /* contiguous hint */
+#define PE_TF_SUPERSECTION   8  /* 16 MB short-descriptor entry */
+#define PE_TF_LARGE          16 /* 64 KB short-descriptor entry */
+#define PE_TF_TTBR1          32 /* walked from TTBR1 */
+#define PE_TF_MMU_OFF        64 /* SCTLR.M = 0: flat */
 #define PE_TF_DOMAIN_MANAGER 128
 
 /* Memory type of the leaf: MAIR encoding (also for short descriptors, converted; ARM DDI 0406C B4.1.104). */
@@ -123,14 +123,14 @@ typedef struct pe_translation {
     uint64_t descriptor;    /* the leaf, or the one that faults */
     uint64_t descriptor_pa; /* 0 when none was read */
     pe_fault fault;
-    uint8_t level;       /* of the leaf or the fault: 1 to 3 (long), 1 to 2 (short); 0 with the MMU off */
-    uint8_t prot;        /* PE_PROT_* granted to the privilege that was asked */
-    uint8_t prot_other;  /* the same for the other privilege */
-    uint8_t attr;        /* memory type, MAIR encoding */
+    uint8_t level;        /* of the leaf or the fault: 1 to 3 (long), 1 to 2 (short); 0 with the MMU off */
+    uint8_t prot;         /* PE_PROT_* granted to the privilege that was asked */
+    uint8_t prot_other;   /* the same for the other privilege */
+    uint8_t attr;         /* memory type, MAIR encoding */
     uint8_t shareability; /* 0 none, 2 outer, 3 inner */
-    uint8_t domain;      /* short format */
-    uint8_t size_log2;   /* of the leaf: 12, 16, 20, 21, 24, 30 */
-    uint8_t flags;       /* PE_TF_* */
+    uint8_t domain;       /* short format */
+    uint8_t size_log2;    /* of the leaf: 12, 16, 20, 21, 24, 30 */
+    uint8_t flags;        /* PE_TF_* */
 } pe_translation;
 
 /* One descriptor read of a walk. */
@@ -191,7 +191,7 @@ typedef enum pe_cpu_model {
     PE_CPU_CORTEX_A7 = 1,
 } pe_cpu_model;
 
-#define PE_MAX_CPUS 8
+#define PE_MAX_CPUS            8
 #define PE_MACHINE_SEMIHOSTING 1 /* SVC 0x123456 / 0xab and HLT from PL1 are host calls */
 
 typedef struct pe_machine_config {
@@ -204,33 +204,33 @@ typedef struct pe_machine_config {
 } pe_machine_config;
 
 typedef enum pe_stop_reason {
-    PE_STOP_LIMIT = 0,       /* max_insns executed */
-    PE_STOP_TIME = 1,        /* guest time reached max_time_ns */
-    PE_STOP_BREAKPOINT = 2,  /* `address` is about to be executed on `cpu` */
-    PE_STOP_EXIT = 3,        /* semihosting SYS_EXIT; `status` is the exit status */
-    PE_STOP_POWEROFF = 4,    /* PSCI SYSTEM_OFF, or CPU_OFF of the last CPU */
-    PE_STOP_RESET = 5,       /* PSCI SYSTEM_RESET */
-    PE_STOP_IDLE = 6,        /* every CPU waits (WFI/WFE); see idle in pe_run */
-    PE_STOP_DEADLOCK = 7,    /* every CPU waits and no timer is armed: only input could wake the guest */
-    PE_STOP_LOCKUP = 8,      /* an exception whose vector cannot be fetched: `address` is the vector */
-    PE_STOP_OUTPUT = 9,      /* the console's output buffer is full: read it and run on */
-    PE_STOP_REQUESTED = 10,  /* pe_machine_stop was called */
-    PE_STOP_CONSOLE = 11,    /* the guest wrote console_until */
+    PE_STOP_LIMIT = 0,      /* max_insns executed */
+    PE_STOP_TIME = 1,       /* guest time reached max_time_ns */
+    PE_STOP_BREAKPOINT = 2, /* `address` is about to be executed on `cpu` */
+    PE_STOP_EXIT = 3,       /* semihosting SYS_EXIT; `status` is the exit status */
+    PE_STOP_POWEROFF = 4,   /* PSCI SYSTEM_OFF, or CPU_OFF of the last CPU */
+    PE_STOP_RESET = 5,      /* PSCI SYSTEM_RESET */
+    PE_STOP_IDLE = 6,       /* every CPU waits (WFI/WFE); see idle in pe_run */
+    PE_STOP_DEADLOCK = 7,   /* every CPU waits and no timer is armed: only input could wake the guest */
+    PE_STOP_LOCKUP = 8,     /* an exception whose vector cannot be fetched: `address` is the vector */
+    PE_STOP_OUTPUT = 9,     /* the console's output buffer is full: read it and run on */
+    PE_STOP_REQUESTED = 10, /* pe_machine_stop was called */
+    PE_STOP_CONSOLE = 11,   /* the guest wrote console_until */
 } pe_stop_reason;
 
 typedef struct pe_run {
-    uint64_t max_insns;       /* of all CPUs together in this call; 0: no limit */
-    uint64_t max_time_ns;     /* absolute guest time; 0: no limit */
-    bool stop_when_idle;      /* return PE_STOP_IDLE instead of passing to the next timer event */
+    uint64_t max_insns;        /* of all CPUs together in this call; 0: no limit */
+    uint64_t max_time_ns;      /* absolute guest time; 0: no limit */
+    bool stop_when_idle;       /* return PE_STOP_IDLE instead of passing to the next timer event */
     const char *console_until; /* stop when the console's output ends with this text; NULL: never */
 } pe_run;
 
 typedef struct pe_stop {
     pe_stop_reason reason;
     uint32_t cpu;
-    int32_t status;       /* PE_STOP_EXIT */
-    uint32_t address;     /* PE_STOP_BREAKPOINT, PE_STOP_LOCKUP */
-    uint64_t insns;       /* executed in this call */
+    int32_t status;         /* PE_STOP_EXIT */
+    uint32_t address;       /* PE_STOP_BREAKPOINT, PE_STOP_LOCKUP */
+    uint64_t insns;         /* executed in this call */
     uint64_t next_event_ns; /* PE_STOP_IDLE: guest time of the next timer event */
 } pe_stop;
 
@@ -238,22 +238,21 @@ typedef struct pe_stop {
 typedef struct pe_stats {
     uint64_t insns;
     uint64_t time_ns;
-    uint64_t blocks;
-    uint64_t walks;           /* table walks: soft-TLB misses that needed one, and ATS operations */
+    uint64_t walks; /* table walks: soft-TLB misses that needed one, and ATS operations */
     uint64_t descriptor_reads;
-    uint64_t fills;           /* soft-TLB entries made */
+    uint64_t fills; /* soft-TLB entries made */
     uint64_t data_aborts;
     uint64_t prefetch_aborts;
     uint64_t undefs;
     uint64_t svcs;
-    uint64_t hypercalls;      /* HVC and SMC */
+    uint64_t hypercalls; /* HVC and SMC */
     uint64_t irqs;
     uint64_t fiqs;
     uint64_t cp15_traps;
     uint64_t code_invalidations; /* pages whose translated code was dropped */
-    uint64_t tlb_flushes;     /* whole soft-TLB flushes made by us */
+    uint64_t tlb_flushes;        /* whole soft-TLB flushes made by us */
     uint64_t wfi;
-    uint64_t switches;        /* from one CPU to the next */
+    uint64_t switches; /* from one CPU to the next */
     uint64_t semihosting;
     uint64_t mmio;
 } pe_stats;

@@ -7,54 +7,57 @@
 
 #include <string.h>
 
-#define PE_MEM_MAX_SEGMENTS 256
+#define PE_MEM_ADDRESS_BITS 40 /* of LPAE and of supersections */
 
 typedef struct pe_mem_segment {
     uint64_t base;
     uint64_t size;
     uint8_t *host;
     uint32_t flags;
-    int file; /* -1 for anonymous RAM: what pe_mem_reset maps again */
-    uint64_t file_offset;
+    bool is_file; /* the first file_size bytes come from a file */
     uint64_t file_size;
+    void *map; /* what munmap takes back; host lies inside it */
+    size_t map_size;
 } pe_mem_segment;
 
 struct pe_mem {
-    pe_mem_segment segments[PE_MEM_MAX_SEGMENTS]; /* ordered by base */
+    pe_mem_segment *segments; /* ordered by base */
     size_t count;
+    size_t capacity;
+    /* The largest segment again: a machine has its RAM and its tables there, so one compare finds almost everything.
+     * last is the greatest offset at which 8 bytes still fit.  Without any memory the base is ~0, which no access is.
+     */
+    uint64_t main_base;
+    uint64_t main_last;
+    uint8_t *main_host;
 };
 
-/* The segment that holds [pa, pa+len), or NULL. */
-static inline const pe_mem_segment *pe_mem_find(const pe_mem *mem, uint64_t pa, uint64_t len)
-{
-    for (size_t i = 0; i < mem->count; i++) {
-        const pe_mem_segment *s = &mem->segments[i];
-        if (pa - s->base < s->size && len <= s->size - (pa - s->base)) {
-            return s;
-        }
-    }
-    return NULL;
-}
+/* The segment that holds [pa, pa+len), or NULL.  A dump may consist of thousands of segments. */
+const pe_mem_segment *pe_mem_find(const pe_mem *mem, uint64_t pa, uint64_t len);
+
+/* Loads from anywhere but the largest segment. */
+bool pe_mem_load32_elsewhere(const pe_mem *mem, uint64_t pa, uint32_t *value);
+bool pe_mem_load64_elsewhere(const pe_mem *mem, uint64_t pa, uint64_t *value);
 
 /* Little-endian loads; false outside memory. */
 static inline bool pe_mem_load32(const pe_mem *mem, uint64_t pa, uint32_t *value)
 {
-    const pe_mem_segment *s = pe_mem_find(mem, pa, sizeof *value);
-    if (!s) {
-        return false;
+    uint64_t offset = pa - mem->main_base;
+    if (__builtin_expect(offset <= mem->main_last, 1)) {
+        memcpy(value, mem->main_host + offset, sizeof *value);
+        return true;
     }
-    memcpy(value, s->host + (pa - s->base), sizeof *value);
-    return true;
+    return pe_mem_load32_elsewhere(mem, pa, value);
 }
 
 static inline bool pe_mem_load64(const pe_mem *mem, uint64_t pa, uint64_t *value)
 {
-    const pe_mem_segment *s = pe_mem_find(mem, pa, sizeof *value);
-    if (!s) {
-        return false;
+    uint64_t offset = pa - mem->main_base;
+    if (__builtin_expect(offset <= mem->main_last, 1)) {
+        memcpy(value, mem->main_host + offset, sizeof *value);
+        return true;
     }
-    memcpy(value, s->host + (pa - s->base), sizeof *value);
-    return true;
+    return pe_mem_load64_elsewhere(mem, pa, value);
 }
 
 #endif

@@ -1,0 +1,82 @@
+"""The ``pyemu`` command: one file a subcommand; what a subcommand needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from pyemu.cli import boot, doctor
+from pyemu.config import UserError
+
+STATUS_USER = 2
+STATUS_BROKEN = 1
+
+EPILOG = """\
+examples:
+  pyemu boot firmware/hello.elf                    run a bare-metal ELF program
+  pyemu boot --flash u-boot.bin --mem 512M         start firmware from flash
+  pyemu boot vmlinuz --initrd initrd.gz --append console=ttyAMA0 --mem 4G --smp 2
+  pyemu doctor                                     check the installation
+
+`pyemu COMMAND --help` explains a command and its exit status.
+"""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(STATUS_USER, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"pyemu {version('pyemu-armv7')}")
+        parser.exit()
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = OneLineParser(
+        prog="pyemu",
+        description="A laboratory for 32-bit ARM memory management: ARM code on page tables that we walk.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for module in (boot, doctor):
+        name = module.__name__.rpartition(".")[2]
+        command = commands.add_parser(
+            name,
+            help=module.SUMMARY,
+            description=module.DESCRIPTION,
+            epilog=module.EPILOG,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit status."""
+    args = make_parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except UserError as error:
+        print(f"pyemu: {error}", file=sys.stderr)
+        return STATUS_USER
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output is gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

@@ -1,0 +1,34 @@
+"""The machine: board, loaders, device tree, console, snapshots; a Python face of csrc/machine.
+
+Names are imported when they are first used: device trees and loaders need no C core.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyemu.machine.devicetree import TreeOptions
+    from pyemu.machine.loaders import LoadOptions
+    from pyemu.machine.machine import Cpu, Machine
+    from pyemu.machine.memory import TranslationFault
+    from pyemu.machine.stop import Stop, StopReason
+
+__all__ = ["Cpu", "LoadOptions", "Machine", "Stop", "StopReason", "TranslationFault", "TreeOptions"]
+
+_HOMES = {
+    "Cpu": "machine",
+    "LoadOptions": "loaders",
+    "Machine": "machine",
+    "Stop": "stop",
+    "StopReason": "stop",
+    "TranslationFault": "memory",
+    "TreeOptions": "devicetree",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"pyemu.machine.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'pyemu.machine' has no attribute {name!r}")

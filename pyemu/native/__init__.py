@@ -1,7 +1,8 @@
 """The native boundary: the only place that touches ``ffi`` and ``lib``.
 
-``check(status, err)`` turns a failed call into :class:`NativeError`; ``error()`` makes the slot that a call fills.
-libunicorn is loaded by importing ``unicorn`` first, so that the extension finds the same copy in this process.
+``check(status, err)`` turns a failed call into :class:`NativeError`; ``error()`` makes the slot that a call
+fills.  libunicorn is loaded by importing ``unicorn`` first, so that the extension finds the same copy in this
+process.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["NativeError", "check", "check_handle", "error", "ffi", "lib"]
 
 
 class NativeError(Exception):
-    """A call into the C core failed; ``status`` is one of the ``PE_ERR_*`` constants, the text is a sentence."""
+    """A call into the C core failed: ``status`` is one of the ``PE_ERR_*`` constants, the text a sentence."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)

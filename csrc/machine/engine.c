@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Finds libunicorn in the running process, and the four fields of its state that its API does not show. */
+#include "engine.h"
+#include "error.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* uc_struct holds about 0x800 bytes in 2.1; ARMCPU about 80 KB, its CPUARMState after a 32 KB jump cache. */
+#define PROBE_STRUCT_BYTES 0x800
+#define PROBE_CPU_BYTES    0x40000
+#define PROBE_ENV_BYTES    0x800
+
+static void *engine_library(void)
+{
+    static const char *const names[] = {"libunicorn.so.2", "libunicorn.so"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        void *library = dlopen(names[i], RTLD_NOLOAD | RTLD_NOW);
+        if (library) {
+            return library;
+        }
+    }
+    return NULL;
+}
+
+pe_status engine_load(pe_engine *engine, pe_error *err)
+{
+    void *library = engine_library();
+    if (!library) {
+        return pe_fail(err, PE_ERR_ENGINE, "libunicorn is not loaded in this process: import unicorn first");
+    }
+    const struct {
+        const char *symbol;
+        void *slot;
+        bool required;
+    } wanted[] = {
+        {"uc_version", &engine->version, true},
+        {"uc_open", &engine->open, true},
+        {"uc_close", &engine->close, true},
+        {"uc_emu_start", &engine->emu_start, true},
+        {"uc_emu_stop", &engine->emu_stop, true},
+        {"uc_reg_read", &engine->reg_read, true},
+        {"uc_reg_write", &engine->reg_write, true},
+        {"uc_mem_map_ptr", &engine->mem_map_ptr, true},
+        {"uc_mmio_map", &engine->mmio_map, true},
+        {"uc_hook_add", &engine->hook_add, true},
+        {"uc_hook_del", &engine->hook_del, true},
+        {"uc_ctl", &engine->ctl, true},
+        {"uc_strerror", &engine->strerror, true},
+        {"tb_invalidate_phys_range_arm", &engine->tb_invalidate_phys_range, false},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        void *address = dlsym(library, wanted[i].symbol);
+        if (!address && wanted[i].required) {
+            dlclose(library);
+            return pe_fail(err, PE_ERR_ENGINE, "libunicorn has no %s: pyemu needs unicorn 2.1.4", wanted[i].symbol);
+        }
+        memcpy(wanted[i].slot, &address, sizeof address);
+    }
+    dlclose(library); /* `import unicorn` keeps it */
+    unsigned int major = 0, minor = 0;
+    unsigned int version = engine->version(&major, &minor);
+    if (version >> 8 < 0x020104 || major != 2) {
+        return pe_fail(err, PE_ERR_ENGINE, "libunicorn is %u.%u.%u: pyemu needs 2.1.4 or a later 2.x", major, minor,
+                       version >> 8 & 0xff);
+    }
+    return PE_OK;
+}
+
+/* Copies memory that may not be mapped; returns the bytes that could be read. */
+static size_t read_safely(const void *from, void *to, size_t size)
+{
+    struct iovec local = {to, size};
+    struct iovec remote = {(void *)(uintptr_t)from, size};
+    ssize_t got = process_vm_readv(getpid(), &local, 1, &remote, 1, 0);
+    if (got > 0) {
+        return (size_t)got;
+    }
+    int fds[2];
+    if (pipe(fds) != 0) {
+        return 0;
+    }
+    size_t done = 0;
+    while (done < size) {
+        size_t part = size - done < 4096 ? size - done : 4096;
+        if (write(fds[1], (const char *)from + done, part) != (ssize_t)part ||
+            read(fds[0], (char *)to + done, part) != (ssize_t)part) {
+            break;
+        }
+        done += part;
+    }
+    close(fds[0]);
+    close(fds[1]);
+    return done;
+}
+
+/* The engine's CPU object: the one pointer in uc_struct behind which thirteen marked registers lie in a row. */
+static const uint32_t *find_regs(const pe_engine *engine, uc_engine *uc)
+{
+    uint32_t marks[13];
+    for (uint32_t i = 0; i < 13; i++) {
+        marks[i] = 0x9e3779b9u * (i + 1);
+        engine->reg_write(uc, UC_ARM_REG_R0 + (int)i, &marks[i]);
+    }
+    uint64_t words[PROBE_STRUCT_BYTES / 8];
+    size_t nwords = read_safely(uc, words, sizeof words) / 8;
+    uint8_t *copy = malloc(PROBE_CPU_BYTES);
+    const uint32_t *found = NULL;
+    for (size_t i = 0; copy && i < nwords && !found; i++) {
+        if (words[i] < 4096 || words[i] % 8) {
+            continue;
+        }
+        const uint8_t *candidate = (const uint8_t *)(uintptr_t)words[i];
+        size_t got = read_safely(candidate, copy, PROBE_CPU_BYTES);
+        for (size_t at = 0; at + sizeof marks <= got; at += 8) {
+            if (!memcmp(copy + at, marks, sizeof marks)) {
+                found = (const uint32_t *)(const void *)(candidate + at);
+                break;
+            }
+        }
+    }
+    free(copy);
+    uint32_t zero = 0;
+    for (int i = 0; i < 13; i++) {
+        engine->reg_write(uc, UC_ARM_REG_R0 + i, &zero);
+    }
+    return found;
+}
+
+/* The one byte of the CPU state that changes from `before` to `after` when CPSR changes from a to b. */
+static const uint8_t *find_cpsr_byte(const pe_engine *engine, uc_engine *uc, const uint8_t *env, uint32_t a,
+                                     uint8_t before, uint32_t b, uint8_t after)
+{
+    static const size_t regs_bytes = 16 * sizeof(uint32_t);
+    uint8_t first[PROBE_ENV_BYTES];
+    uint32_t saved = 0;
+    engine->reg_read(uc, UC_ARM_REG_CPSR, &saved);
+    engine->reg_write(uc, UC_ARM_REG_CPSR, &a);
+    memcpy(first, env, sizeof first);
+    engine->reg_write(uc, UC_ARM_REG_CPSR, &b);
+    const uint8_t *found = NULL;
+    for (size_t i = regs_bytes; i < sizeof first; i++) {
+        if (first[i] == before && env[i] == after && first[i] != env[i]) {
+            if (found) {
+                found = NULL;
+                break;
+            }
+            found = env + i;
+        }
+    }
+    engine->reg_write(uc, UC_ARM_REG_CPSR, &saved);
+    return found;
+}
+
+static bool refuse_fill(uc_engine *uc, uint64_t va, uc_mem_type type, uc_tlb_entry *entry, void *user)
+{
+    (void)uc, (void)va, (void)type, (void)entry, (void)user;
+    return false;
+}
+
+/* One deliberate prefetch abort at an address that occurs nowhere else. */
+static const uint64_t *find_fault_address(const pe_engine *engine, uc_engine *uc)
+{
+    const uint64_t mark = 0x5a3c96f0;
+    uc_hook hook = 0;
+    if (engine->hook_add(uc, &hook, UC_HOOK_TLB_FILL, (void *)(uintptr_t)refuse_fill, NULL, 1, 0) != UC_ERR_OK) {
+        return NULL;
+    }
+    uint64_t words[PROBE_STRUCT_BYTES / 8];
+    const uint64_t *found = NULL;
+    engine->emu_start(uc, mark, 0, 0, 0);
+    engine->hook_del(uc, hook);
+    size_t nwords = read_safely(uc, words, sizeof words) / 8;
+    for (size_t i = 0; i < nwords; i++) {
+        if (words[i] == mark) {
+            if (found) {
+                return NULL;
+            }
+            found = (const uint64_t *)(const void *)uc + i;
+        }
+    }
+    return found;
+}
+
+pe_status engine_probe(const pe_engine *engine, uc_engine *uc, pe_engine_probe *probe, pe_error *err)
+{
+    const uint32_t svc = 0x13, thumb = 0x20, irq_mask = 0x80;
+    probe->regs = find_regs(engine, uc);
+    if (!probe->regs) {
+        return pe_fail(err, PE_ERR_ENGINE, "this libunicorn keeps the core registers where pyemu does not find them");
+    }
+    const uint8_t *env = (const uint8_t *)probe->regs;
+    probe->thumb = find_cpsr_byte(engine, uc, env, svc, 0, svc | thumb, 1);
+    probe->masks = find_cpsr_byte(engine, uc, env, svc, 0, svc | irq_mask, 0x80);
+    probe->fault_address = find_fault_address(engine, uc);
+    if (!probe->thumb || !probe->masks || !probe->fault_address) {
+        return pe_fail(err, PE_ERR_ENGINE, "this libunicorn keeps its %s where pyemu does not find it",
+                       !probe->thumb   ? "Thumb state"
+                       : !probe->masks ? "interrupt masks"
+                                       : "fault address");
+    }
+    return PE_OK;
+}
+
+pe_status pe_engine_describe(char *text, size_t size, pe_error *err)
+{
+    pe_engine engine;
+    pe_status status = engine_load(&engine, err);
+    if (status != PE_OK) {
+        return status;
+    }
+    unsigned int major = 0, minor = 0;
+    unsigned int version = engine.version(&major, &minor);
+    snprintf(text, size, "unicorn %u.%u.%u; tb_invalidate_phys_range_arm %s", major, minor, version >> 8 & 0xff,
+             engine.tb_invalidate_phys_range ? "found" : "absent: code invalidation drops all translations");
+    return PE_OK;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * libunicorn as this process already has it: the functions that we call, and what is probed of its inside. */
+#ifndef PYEMU_ENGINE_H
+#define PYEMU_ENGINE_H
+
+#include "pyemu.h"
+
+#include <unicorn/unicorn.h>
+
+/* Looked up with dlsym in the copy that `import unicorn` loaded; the optional ones may be NULL. */
+typedef struct pe_engine {
+    unsigned int (*version)(unsigned int *, unsigned int *);
+    uc_err (*open)(uc_arch, uc_mode, uc_engine **);
+    uc_err (*close)(uc_engine *);
+    uc_err (*emu_start)(uc_engine *, uint64_t, uint64_t, uint64_t, size_t);
+    uc_err (*emu_stop)(uc_engine *);
+    uc_err (*reg_read)(uc_engine *, int, void *);
+    uc_err (*reg_write)(uc_engine *, int, const void *);
+    uc_err (*mem_map_ptr)(uc_engine *, uint64_t, uint64_t, uint32_t, void *);
+    uc_err (*mmio_map)(uc_engine *, uint64_t, uint64_t, uc_cb_mmio_read_t, void *, uc_cb_mmio_write_t, void *);
+    uc_err (*hook_add)(uc_engine *, uc_hook *, int, void *, void *, uint64_t, uint64_t, ...);
+    uc_err (*hook_del)(uc_engine *, uc_hook);
+    uc_err (*ctl)(uc_engine *, uc_control_type, ...);
+    const char *(*strerror)(uc_err);
+    /* optional internals */
+    void (*tb_invalidate_phys_range)(uc_engine *, uint64_t, uint64_t);
+} pe_engine;
+
+/* Places inside one engine instance, found by writing known values and looking for them (engine_probe). */
+typedef struct pe_engine_probe {
+    const uint64_t *fault_address; /* exact address of the last failed fill: uc_struct.invalid_addr */
+    const uint32_t *regs;          /* CPUARMState.regs[16], current mode */
+    const uint8_t *thumb;          /* CPUARMState.thumb */
+    const uint8_t *masks;          /* CPUARMState.daif: bit 7 = I, bit 6 = F, as in CPSR */
+} pe_engine_probe;
+
+pe_status engine_load(pe_engine *engine, pe_error *err);
+/* Needs an instance with UC_TLB_VIRTUAL and no hook; leaves core registers zero. */
+pe_status engine_probe(const pe_engine *engine, uc_engine *uc, pe_engine_probe *probe, pe_error *err);
+
+#endif

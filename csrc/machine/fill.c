@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The soft TLB: fills from our walk, and W^X so that no translated code outlives its bytes.
+ *
+ * The engine tracks self-modifying code by virtual address only, so aliases would run stale translations.  Here a page
+ * of memory is either code (its soft-TLB entries carry no write permission) or writable (no execute permission):
+ *   - a fetch from a page that some entry may write flushes all soft TLBs and makes it code;
+ *   - a store to a code page drops its translations on every CPU, flushes and makes it writable. */
+#include "machine.h"
+
+#define FLASH_PAGES (2ull * BOARD_FLASH_SIZE / PE_PAGE_SIZE)
+
+/* The engine numbers RAM in map order: two banks of flash, then RAM. */
+static inline bool ram_offset(const pe_machine *m, uint64_t pa, uint64_t *offset)
+{
+    if (pa - m->config.ram_base < m->config.ram_size) {
+        *offset = 2ull * BOARD_FLASH_SIZE + (pa - m->config.ram_base);
+        return true;
+    }
+    *offset = pa;
+    return pa < 2ull * BOARD_FLASH_SIZE;
+}
+
+static inline bool bit_test(const uint8_t *map, uint64_t bit)
+{
+    return map[bit >> 3] >> (bit & 7) & 1;
+}
+
+static inline void bit_set(uint8_t *map, uint64_t bit)
+{
+    map[bit >> 3] = (uint8_t)(map[bit >> 3] | 1u << (bit & 7));
+}
+
+static inline void bit_clear(uint8_t *map, uint64_t bit)
+{
+    map[bit >> 3] = (uint8_t)(map[bit >> 3] & ~(1u << (bit & 7)));
+}
+
+void fill_flush(pe_cpu *cpu)
+{
+    cpu->machine->engine.ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TLB_FLUSH, 0));
+    cpu->machine->stats.tlb_flushes++;
+    for (size_t i = 0; i < FETCH_ENTRIES; i++) {
+        cpu->fetched[i].host = NULL;
+    }
+}
+
+void fill_flush_all(pe_machine *m)
+{
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        fill_flush(m->cpu[i]);
+    }
+}
+
+static void drop_page(pe_machine *m, uint64_t page)
+{
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        pe_cpu *cpu = m->cpu[i];
+        if (m->engine.tb_invalidate_phys_range) {
+            m->engine.tb_invalidate_phys_range(cpu->uc, page << 12, (page + 1) << 12);
+        } else {
+            m->engine.ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TB_FLUSH, 0));
+        }
+        cpu->generation++;
+    }
+    bit_clear(m->code_pages, page);
+    bit_clear(m->patched_pages, page);
+    m->stats.code_invalidations++;
+}
+
+void fill_drop_code(pe_machine *m, uint64_t pa, uint64_t len)
+{
+    bool dropped = false;
+    for (uint64_t at = pa & ~0xfffull; at < pa + len; at += PE_PAGE_SIZE) {
+        uint64_t offset;
+        if (ram_offset(m, at, &offset) && bit_test(m->code_pages, offset >> 12)) {
+            drop_page(m, offset >> 12);
+            dropped = true;
+        }
+    }
+    if (dropped) {
+        fill_flush_all(m);
+    }
+}
+
+/* LDRT, STRT and their relatives use the user's permissions in any mode; the engine does not say so (ARM DDI 0406C
+ * A4.6.4). */
+static bool insn_is_unprivileged(uint32_t insn, bool thumb)
+{
+    if (thumb) { /* first halfword in the upper half: 1111100x0xxxnnnn tttt1110iiiiiiii, Rn not PC */
+        return (insn & 0xfe800f00u) == 0xf8000e00u && (insn & 0x000f0000u) != 0x000f0000u;
+    }
+    if (insn >> 28 == 0xf || (insn & 0x01200000u) != 0x00200000u) { /* P = 0 and W = 1 */
+        return false;
+    }
+    if ((insn & 0x0c000000u) == 0x04000000u) {
+        return !(insn & 0x02000000u) || !(insn & 0x10u);
+    }
+    return (insn & 0x0e000090u) == 0x00000090u && (insn & 0x60u);
+}
+
+bool fill_fetch(pe_cpu *cpu, uint32_t pc, uint32_t *insn)
+{
+    const bool thumb = *cpu->thumb;
+    uint32_t value = 0;
+    for (uint32_t got = 0; got < 4; got += 2) {
+        uint32_t va = pc + got;
+        fetched_page *slot = &cpu->fetched[va >> 12 & (FETCH_ENTRIES - 1)];
+        if (!slot->host || slot->page != va >> 12) {
+            pe_translation t;
+            pe_translate(cpu->machine->mem, &cpu->regime, va, PE_FETCH, true, &t);
+            if (t.fault == PE_FAULT_PERMISSION) { /* user code may be closed to PL1 */
+                pe_translate(cpu->machine->mem, &cpu->regime, va, PE_FETCH, false, &t);
+            }
+            const uint8_t *host = t.fault ? NULL : pe_mem_host(cpu->machine->mem, t.pa & ~0xfffull, PE_PAGE_SIZE);
+            if (!host) {
+                return false;
+            }
+            *slot = (fetched_page){va >> 12, host};
+        }
+        uint16_t half;
+        memcpy(&half, slot->host + (va & 0xfff), 2);
+        value |= (uint32_t)half << (thumb ? (got ? 0 : 16) : got * 8);
+        if (thumb && !got && half < 0xe800) {
+            value = half;
+            break;
+        }
+    }
+    *insn = value;
+    return true;
+}
+
+/* cpu_restore_state, which the engine runs before each data fill, leaves the IT bits of the middle of a block behind;
+ * the next block would run conditionally. */
+static void forget_it_state(pe_cpu *cpu)
+{
+    if (*cpu->thumb) {
+        uint32_t cpsr = cpu_reg(cpu, UC_ARM_REG_CPSR);
+        if (cpsr & CPSR_IT) {
+            cpu_set_reg(cpu, UC_ARM_REG_CPSR, cpsr & ~CPSR_IT);
+        }
+    }
+}
+
+static bool fill_fail(pe_cpu *cpu, pe_access access, uint32_t va, const pe_translation *t)
+{
+    cpu->fault = (pending_fault){true, access, va, *t};
+    return false;
+}
+
+static void translate(pe_cpu *cpu, uint32_t va, pe_access access, pe_translation *t)
+{
+    const pe_machine *m = cpu->machine;
+    bool privileged = cpu_privileged(cpu);
+    pe_translate(m->mem, &cpu->regime, va, access, privileged, t);
+    if (privileged && access != PE_FETCH && (t->fault || t->prot != t->prot_other)) {
+        uint32_t insn;
+        if (fill_fetch(cpu, cpu->probe.regs[15], &insn) && insn_is_unprivileged(insn, *cpu->thumb)) {
+            pe_translate(m->mem, &cpu->regime, va, access, false, t);
+        }
+    }
+}
+
+static uint32_t grant_fetch(pe_cpu *cpu, uint32_t va, const pe_translation *t, uint64_t page)
+{
+    pe_machine *m = cpu->machine;
+    if (!bit_test(m->code_pages, page)) {
+        if (bit_test(m->writable_pages, page)) {
+            fill_flush_all(m);
+            bit_clear(m->writable_pages, page);
+        }
+        bit_set(m->code_pages, page);
+        if (scan_page_has_untrapped(pe_mem_host(m->mem, t->pa, PE_PAGE_SIZE))) {
+            bit_set(m->patched_pages, page);
+        }
+    }
+    const uint8_t *host = pe_mem_host(m->mem, t->pa, PE_PAGE_SIZE);
+    cpu->fetched[va >> 12 & (FETCH_ENTRIES - 1)] = (fetched_page){va >> 12, host};
+    if (bit_test(m->patched_pages, page)) {
+        scan_patch_page(cpu, va, host);
+    }
+    return UC_PROT_EXEC | (t->prot & PE_PROT_READ ? UC_PROT_READ : 0);
+}
+
+static uint32_t grant_data(pe_cpu *cpu, pe_access access, const pe_translation *t, uint64_t page)
+{
+    pe_machine *m = cpu->machine;
+    uint32_t perms = t->prot & PE_PROT_READ ? UC_PROT_READ : 0;
+    if (bit_test(m->code_pages, page)) {
+        if (access == PE_READ) {
+            return perms | (t->prot & PE_PROT_EXEC ? UC_PROT_EXEC : 0);
+        }
+        drop_page(m, page);
+        fill_flush_all(m);
+    }
+    if (t->prot & PE_PROT_WRITE && page >= FLASH_PAGES) {
+        bit_set(m->writable_pages, page);
+        perms |= UC_PROT_WRITE;
+    }
+    return perms;
+}
+
+/* Stores to flash are commands, loads are too where the bank does not show its array. */
+static uint32_t grant_flash_window(const pe_machine *m, const pe_translation *t)
+{
+    const uint32_t read = t->prot & PE_PROT_READ && !flash_shows_array(m, t->pa) ? UC_PROT_READ : 0;
+    return read | (t->prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
+}
+
+bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *entry, void *user)
+{
+    (void)uc;
+    pe_cpu *cpu = user;
+    pe_machine *m = cpu->machine;
+    const uint32_t va = (uint32_t)va64;
+    const pe_access access = type == UC_MEM_FETCH ? PE_FETCH : type == UC_MEM_WRITE ? PE_WRITE : PE_READ;
+    pe_translation t;
+    translate(cpu, va, access, &t);
+    m->stats.walks += cpu->regime.sctlr & SCTLR_M;
+    if (t.fault) {
+        return fill_fail(cpu, access, va, &t);
+    }
+    uint64_t offset;
+    entry->paddr = t.pa;
+    if (!ram_offset(m, t.pa, &offset)) {
+        if (!devices_at(m, t.pa) || access == PE_FETCH) {
+            t.fault = PE_FAULT_EXTERNAL;
+            return fill_fail(cpu, access, va, &t);
+        }
+        entry->perms = (t.prot & PE_PROT_READ ? UC_PROT_READ : 0) | (t.prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
+    } else if (t.pa < 2ull * BOARD_FLASH_SIZE && (access == PE_WRITE || !flash_shows_array(m, t.pa))) {
+        entry->paddr = BOARD_FLASH_WINDOW + t.pa;
+        entry->perms = grant_flash_window(m, &t);
+    } else {
+        entry->perms =
+            access == PE_FETCH ? grant_fetch(cpu, va, &t, offset >> 12) : grant_data(cpu, access, &t, offset >> 12);
+    }
+    m->stats.fills++;
+    if (access != PE_FETCH) {
+        forget_it_state(cpu);
+    }
+    return true;
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * What the files of this wing share: the machine, its CPUs and the state of its devices.
+ *
+ * Guest time: one instruction takes one nanosecond on each running CPU; CPUs run side by side, so n running CPUs
+ * share a nanosecond.  It is kept in units of 1/840 ns (840 is divisible by 1 to 8), so that it is exact. */
+#ifndef PYEMU_MACHINE_H
+#define PYEMU_MACHINE_H
+
+#include "board.h"
+#include "engine.h"
+#include "error.h"
+#include "../mem/mem.h"
+
+#define TIME_UNITS_PER_NS 840u
+#define NS_PER_TICK       16u /* of the 62.5 MHz counter */
+#define NEVER             UINT64_MAX
+
+/* ---- devices: plain data, so that a snapshot is a copy ---- */
+
+#define GIC_IRQS 288 /* 32 private, 256 shared: as virt */
+
+typedef struct gic_cpu {
+    uint8_t priority[32]; /* of the private interrupts */
+    uint32_t enabled;
+    uint32_t pending; /* latched: edges, software */
+    uint32_t active;
+    uint32_t level;         /* input lines */
+    uint8_t sgi_source[16]; /* per SGI: bit set of the CPUs that asked */
+    uint32_t ctlr;          /* GICC_CTLR */
+    uint32_t pmr;
+    uint32_t bpr;
+    uint32_t abpr;
+    uint16_t running[GIC_IRQS]; /* stack of active interrupts with the priorities below */
+    uint8_t running_priority[GIC_IRQS];
+    uint32_t nrunning;
+} gic_cpu;
+
+typedef struct gic_state {
+    uint32_t ctlr; /* GICD_CTLR */
+    uint32_t group[GIC_IRQS / 32];
+    uint32_t enabled[GIC_IRQS / 32]; /* word 0 unused: per CPU */
+    uint32_t pending[GIC_IRQS / 32];
+    uint32_t active[GIC_IRQS / 32];
+    uint32_t level[GIC_IRQS / 32];
+    uint32_t config[GIC_IRQS / 16]; /* GICD_ICFGR */
+    uint8_t priority[GIC_IRQS];
+    uint8_t targets[GIC_IRQS];
+    gic_cpu cpu[PE_MAX_CPUS];
+} gic_state;
+
+typedef struct timer_channel {
+    uint64_t cval;
+    uint32_t ctl; /* ENABLE 0, IMASK 1 */
+} timer_channel;
+
+typedef struct timer_state {
+    timer_channel phys;
+    timer_channel virt;
+    uint32_t cntkctl;
+} timer_state;
+
+#define UART_FIFO 16
+typedef struct uart_state {
+    uint32_t ibrd, fbrd, lcrh, cr, ifls, imsc, ris, dmacr, ilpr, rsr;
+    uint8_t fifo[UART_FIFO];
+    uint32_t fifo_head, fifo_count;
+} uart_state;
+
+typedef struct rtc_state {
+    uint32_t load, match, imsc, ris;
+    uint32_t base; /* seconds at guest time 0 */
+} rtc_state;
+
+typedef struct gpio_state {
+    uint32_t data, dir, is, ibe, iev, ie, afsel;
+} gpio_state;
+
+typedef struct flash_state {
+    uint8_t mode; /* flash_mode */
+    uint8_t status;
+    uint8_t cycle;
+} flash_state;
+
+typedef struct fw_cfg_state {
+    uint16_t key;
+    uint32_t offset;
+} fw_cfg_state;
+
+typedef struct board_state {
+    gic_state gic;
+    timer_state timer[PE_MAX_CPUS];
+    uart_state uart;
+    rtc_state rtc;
+    gpio_state gpio;
+    flash_state flash[2];
+    fw_cfg_state fw_cfg;
+} board_state;
+
+/* ---- CPUs ---- */
+
+typedef enum cpu_power {
+    CPU_OFF = 0,
+    CPU_ON = 1,
+    CPU_WAITING = 2, /* in WFI */
+} cpu_power;
+
+/* Why the running slice ended, set by a hook before it stops the engine. */
+typedef enum slice_end {
+    END_NONE = 0,
+    END_DEADLINE, /* instruction budget, or an interrupt may be taken */
+    END_BREAK,
+    END_YIELD, /* WFE, YIELD, SGI to another CPU */
+    END_HALT,  /* the machine must stop: machine->stop is filled */
+    END_WAIT,  /* WFI executed by emulation of a trapped instruction, CPU_OFF */
+} slice_end;
+
+/* A guest exception to be taken once the engine has returned. */
+typedef struct pending_fault {
+    bool valid;
+    pe_access access;
+    uint32_t page; /* of the address that missed */
+    pe_translation translation;
+} pending_fault;
+
+#define COUNT_ENTRIES 4096 /* Thumb blocks whose instruction count is remembered */
+typedef struct block_count {
+    uint32_t va;
+    uint32_t generation;
+    uint16_t size;
+    uint16_t insns;
+} block_count;
+
+#define FETCH_ENTRIES 64 /* code pages whose place in host memory is remembered */
+typedef struct fetched_page {
+    uint32_t page; /* va >> 12 */
+    const uint8_t *host;
+} fetched_page;
+
+typedef struct cpu_patch {
+    uint32_t va;
+    uc_hook hook;
+} cpu_patch;
+
+typedef struct pe_cpu {
+    /* touched by every block */
+    uint64_t insns; /* executed by this CPU, the current block included */
+    uint64_t deadline;
+    uint32_t block_va;
+    uint32_t block_size;
+    const uint8_t *thumb;
+    const uint8_t *masks;
+
+    struct pe_machine *machine;
+    uc_engine *uc;
+    uint32_t index;
+    cpu_power power;
+    bool irq_line, fiq_line;
+    bool event; /* the event register of WFE */
+    slice_end end;
+
+    pe_engine_probe probe;
+    pe_regime regime;    /* cached: changes only where cp15.c or cpu.c change it */
+    uint32_t generation; /* of code mappings: tags block_count entries */
+    block_count counts[COUNT_ENTRIES];
+
+    pending_fault fault;
+    uint32_t stuck; /* exceptions in a row without an instruction between them */
+    uint64_t stuck_insns;
+    bool wants_input; /* waits in SYS_READC */
+    uint64_t planned; /* the instruction count at which this slice must end; deadline may be below it */
+
+    fetched_page fetched[FETCH_ENTRIES];
+
+    cpu_patch *patches; /* instructions that cannot be trapped: CNTV*, AT (see scan.c) */
+    size_t npatches, patches_room;
+    uc_hook break_hooks[PE_MAX_BREAKPOINTS];
+    bool break_skip; /* run on from a breakpoint that was reported */
+    uint32_t break_skip_va;
+    bool strict_alignment;
+} pe_cpu;
+
+/* ---- the machine ---- */
+
+typedef struct byte_queue {
+    uint8_t *data;
+    size_t head, count, room;
+} byte_queue;
+
+struct pe_machine {
+    pe_machine_config config;
+    pe_engine engine;
+    pe_mem *mem;
+    pe_cpu *cpu[PE_MAX_CPUS];
+    pe_cpu *current;
+    board_state board;
+
+    uint8_t *ram_host;
+    uint8_t *code_pages;     /* bit set: RAM and flash pages with translated code, by engine RAM offset */
+    uint8_t *writable_pages; /* bit set: pages that some soft TLB may let a store reach */
+    uint8_t *patched_pages;  /* bit set: code pages with an instruction that scan.c must hook */
+
+    uint64_t time;           /* 1/840 ns, at the start of the running slice */
+    uint64_t slice_insns;    /* current->insns at the start of the running slice */
+    uint32_t slice_share;    /* time units an instruction takes now */
+    uint64_t slice_deadline; /* in current->insns */
+    uint32_t last_cpu;
+    bool started;
+    bool idle_reported;
+    uint64_t run_limit; /* machine-wide instruction count at which to stop */
+    uint64_t time_limit;
+    bool stopping;
+    pe_stop stop;
+    volatile bool stop_request;
+
+    byte_queue out, in;
+    const char *console_until;
+    size_t console_until_length, console_matched;
+
+    uint32_t breakpoints[PE_MAX_BREAKPOINTS];
+    uint32_t nbreakpoints;
+
+    pe_stats stats;
+};
+
+#define CPSR_MODE 0x1fu
+#define CPSR_T    0x20u
+#define CPSR_F    0x40u
+#define CPSR_I    0x80u
+#define CPSR_A    0x100u
+#define CPSR_E    0x200u
+#define CPSR_IT   0x0600fc00u
+#define CPSR_J    0x01000000u
+
+#define MODE_USR 0x10u
+#define MODE_FIQ 0x11u
+#define MODE_IRQ 0x12u
+#define MODE_SVC 0x13u
+#define MODE_MON 0x16u
+#define MODE_ABT 0x17u
+#define MODE_HYP 0x1au
+#define MODE_UND 0x1bu
+#define MODE_SYS 0x1fu
+
+#define SCTLR_M   0x1u
+#define SCTLR_A   0x2u
+#define SCTLR_V   0x2000u
+#define SCTLR_EE  0x02000000u
+#define SCTLR_TE  0x40000000u
+#define TTBCR_EAE 0x80000000u
+
+/* ---- cpu.c: one CPU's registers ---- */
+pe_cpu *cpu_new(pe_machine *machine, uint32_t index, pe_error *err);
+void cpu_free(pe_cpu *cpu);
+void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0);
+uint32_t cpu_reg(const pe_cpu *cpu, int uc_reg);
+void cpu_set_reg(pe_cpu *cpu, int uc_reg, uint32_t value);
+void cpu_load_regime(pe_cpu *cpu);
+bool cpu_privileged(const pe_cpu *cpu);
+
+/* CP15 by number; 64-bit registers have opc1 and crm only. */
+typedef struct cp15_reg {
+    uint8_t crn, crm, opc1, opc2;
+    bool is64;
+} cp15_reg;
+uint64_t cpu_cp15(const pe_cpu *cpu, cp15_reg reg);
+bool cpu_set_cp15(pe_cpu *cpu, cp15_reg reg, uint64_t value);
+
+/* ---- fill.c: soft TLB and W^X ---- */
+bool fill_hook(uc_engine *uc, uint64_t va, uc_mem_type type, uc_tlb_entry *entry, void *user);
+void fill_flush(pe_cpu *cpu);
+void fill_flush_all(pe_machine *machine);
+/* The instruction at pc, from memory; Thumb: 16 bits, or 32 with the first halfword on top.  False: not mapped. */
+bool fill_fetch(pe_cpu *cpu, uint32_t pc, uint32_t *insn);
+/* Code was changed behind the engine's back in RAM or flash [pa, pa+len). */
+void fill_drop_code(pe_machine *machine, uint64_t pa, uint64_t len);
+
+/* ---- run.c ---- */
+uint64_t machine_time(const pe_machine *machine); /* 1/840 ns, now */
+static inline uint64_t machine_ns(const pe_machine *machine)
+{
+    return machine_time(machine) / TIME_UNITS_PER_NS;
+}
+/* Ends the running slice before the next block: interrupt lines or timers changed. */
+void run_kick(pe_machine *machine);
+/* Ends the run. */
+void run_halt(pe_machine *machine, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address);
+/* The current instruction was emulated, or raised an exception: count the block only up to next_pc. */
+void run_uncount(pe_cpu *cpu, uint32_t next_pc);
+uint64_t run_total_insns(const pe_machine *machine);
+void run_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
+void run_break_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
+
+/* ---- exception.c ---- */
+void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t return_address);
+void exception_irq(pe_cpu *cpu);
+void exception_fiq(pe_cpu *cpu);
+void exception_undef(pe_cpu *cpu, uint32_t pc);
+void exception_svc(pe_cpu *cpu, uint32_t next_pc);
+void exception_abort(pe_cpu *cpu, pe_access access, uint32_t address, const pe_translation *fault);
+
+/* ---- trap.c: what arrives at the engine's hooks ---- */
+bool trap_invalid_hook(uc_engine *uc, void *user);
+void trap_interrupt_hook(uc_engine *uc, uint32_t number, void *user);
+/* Executes the MCR, MRC, MCRR or MRRC at pc and goes on behind it; false: not p15, or undefined. */
+bool trap_emulate_cp(pe_cpu *cpu, uint32_t pc, uint32_t insn);
+
+/* ---- cp15.c: emulated system registers ---- */
+/* False: not one of ours, the instruction is undefined. */
+bool cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value);
+
+/* ---- scan.c: instructions that no trap reaches ---- */
+bool scan_page_has_untrapped(const uint8_t *host);
+void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host);
+
+/* ---- psci.c, semihost.c ---- */
+void psci_call(pe_cpu *cpu);
+/* The instruction at `at` asks the host; false: semihosting is off.  Sets wants_input where the call must be made
+ * again. */
+bool semihost_call(pe_cpu *cpu, uint32_t at);
+
+/* ---- devices ---- */
+void devices_reset(pe_machine *machine);
+bool devices_at(const pe_machine *machine, uint64_t pa);
+uint64_t devices_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);
+void devices_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
+uint64_t devices_read_ecam(uc_engine *uc, uint64_t offset, unsigned size, void *user);
+void devices_write_ecam(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
+
+void gic_reset(pe_machine *machine);
+uint32_t gic_dist_read(pe_machine *machine, uint32_t cpu, uint32_t offset, unsigned size);
+void gic_dist_write(pe_machine *machine, uint32_t cpu, uint32_t offset, unsigned size, uint32_t value);
+uint32_t gic_cpu_read(pe_machine *machine, uint32_t cpu, uint32_t offset);
+void gic_cpu_write(pe_machine *machine, uint32_t cpu, uint32_t offset, uint32_t value);
+void gic_refresh(pe_machine *machine); /* input lines of the CPUs from the state */
+void gic_set_level(pe_machine *machine, uint32_t cpu, uint32_t irq, bool level);
+
+uint64_t timer_count(const pe_machine *machine);
+void timer_update(pe_machine *machine, uint32_t cpu); /* output lines from CTL, CVAL and the count */
+void timer_update_all(pe_machine *machine);
+uint64_t timer_next_event(const pe_machine *machine); /* in time units; NEVER */
+void timer_set(pe_machine *machine, uint32_t cpu, timer_channel *channel, uint32_t ctl, uint64_t cval);
+
+void uart_reset(pe_machine *machine);
+uint32_t uart_read(pe_machine *machine, uint32_t offset);
+void uart_write(pe_machine *machine, uint32_t offset, uint32_t value);
+void uart_pull_input(pe_machine *machine);
+void console_put(pe_machine *machine, const void *buf, size_t len);
+int console_get(pe_machine *machine); /* -1 when empty */
+
+uint32_t rtc_read(pe_machine *machine, uint32_t offset);
+void rtc_write(pe_machine *machine, uint32_t offset, uint32_t value);
+uint32_t gpio_read(pe_machine *machine, uint32_t offset);
+void gpio_write(pe_machine *machine, uint32_t offset, uint32_t value);
+uint32_t fw_cfg_read(pe_machine *machine, uint32_t offset, unsigned size);
+void fw_cfg_write(pe_machine *machine, uint32_t offset, unsigned size, uint32_t value);
+
+bool flash_shows_array(const pe_machine *machine, uint64_t pa);
+uint64_t flash_window_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);
+void flash_window_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
+
+bool queue_push(byte_queue *queue, const void *data, size_t len);
+size_t queue_pop(byte_queue *queue, void *data, size_t len);
+
+#endif

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The run loop: CPUs take turns on one host thread; guest time is the work they did. */
+#include "insn.h"
+
+/* A slice ends at least this often, so that pe_machine_stop is heard; it changes nothing that the guest sees. */
+#define SLICE_INSNS 1000000u
+
+/* ---- time ---- */
+
+uint64_t machine_time(const pe_machine *m)
+{
+    return m->current ? m->time + (m->current->insns - m->slice_insns) * m->slice_share : m->time;
+}
+
+uint64_t run_total_insns(const pe_machine *m)
+{
+    uint64_t total = 0;
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        total += m->cpu[i]->insns;
+    }
+    return total;
+}
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The instruction count at which the current CPU must stop for an event at `time`. */
+static uint64_t insns_at(const pe_machine *m, uint64_t time)
+{
+    if (time == NEVER) {
+        return NEVER;
+    }
+    const uint64_t now = machine_time(m);
+    const uint64_t left = time > now ? (time - now + m->slice_share - 1) / m->slice_share : 0;
+    return m->current->insns + left;
+}
+
+/* Sets the current CPU's deadline from the slice, the limits and the timers. */
+static void plan(pe_machine *m)
+{
+    pe_cpu *cpu = m->current;
+    uint64_t deadline = min64(m->slice_deadline, insns_at(m, min64(timer_next_event(m), m->time_limit)));
+    if (m->run_limit != NEVER) {
+        const uint64_t total = run_total_insns(m);
+        deadline = min64(deadline, cpu->insns + (m->run_limit > total ? m->run_limit - total : 0));
+    }
+    cpu->planned = deadline;
+    /* A line that is up but masked: look at the masks before each block. */
+    cpu->deadline = cpu->irq_line || cpu->fiq_line || m->stopping ? 0 : deadline;
+}
+
+void run_kick(pe_machine *m)
+{
+    if (m->current) {
+        plan(m);
+    }
+}
+
+void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address)
+{
+    if (!m->stopping) {
+        m->stopping = true;
+        m->stop = (pe_stop){.reason = reason, .cpu = cpu, .status = status, .address = address};
+    }
+    if (m->current) {
+        m->current->end = END_HALT;
+        m->engine.emu_stop(m->current->uc);
+    }
+}
+
+/* ---- instruction counting ---- */
+
+static uint32_t thumb_count(pe_cpu *cpu, uint32_t va, uint32_t size)
+{
+    uint32_t count = 0, insn;
+    for (uint32_t at = 0; at < size; at += insn_length(insn, true)) {
+        if (!fill_fetch(cpu, va + at, &insn)) {
+            return count + (size - at + 1) / 2;
+        }
+        count++;
+    }
+    return count;
+}
+
+static uint32_t block_insns(pe_cpu *cpu, uint32_t va, uint32_t size)
+{
+    if (!*cpu->thumb) {
+        return size >> 2;
+    }
+    block_count *slot = &cpu->counts[(va >> 1 ^ va >> 12) & (COUNT_ENTRIES - 1)];
+    if (slot->va != va || slot->size != size || slot->generation != cpu->generation) {
+        *slot = (block_count){va, cpu->generation, (uint16_t)size, (uint16_t)thumb_count(cpu, va, size)};
+    }
+    return slot->insns;
+}
+
+void run_uncount(pe_cpu *cpu, uint32_t next_pc)
+{
+    const uint32_t done = next_pc - cpu->block_va;
+    if (done < cpu->block_size) {
+        cpu->insns -=
+            block_insns(cpu, cpu->block_va, cpu->block_size) - (done ? block_insns(cpu, cpu->block_va, done) : 0);
+        cpu->block_size = done;
+    }
+}
+
+static bool interrupt_allowed(const pe_cpu *cpu)
+{
+    const uint8_t masks = *cpu->masks;
+    return (cpu->irq_line && !(masks & CPSR_I)) || (cpu->fiq_line && !(masks & CPSR_F));
+}
+
+/* The block at hand is past the deadline, or an interrupt line is up. */
+static void __attribute__((noinline)) block_deadline(pe_cpu *cpu, uint64_t before)
+{
+    if (cpu->end == END_NONE) {
+        if (before < cpu->planned && !interrupt_allowed(cpu)) {
+            return;
+        }
+        cpu->end = END_DEADLINE;
+    }
+    cpu->insns = before;
+    cpu->block_size = 0;
+    cpu->machine->engine.emu_stop(cpu->uc);
+}
+
+static void __attribute__((noinline)) thumb_block(pe_cpu *cpu, uint32_t va, uint32_t size)
+{
+    const uint64_t before = cpu->insns;
+    cpu->insns = before + block_insns(cpu, va, size);
+    if (before >= cpu->deadline) {
+        block_deadline(cpu, before);
+    }
+}
+
+/* Runs before every block: kept so small that it needs no stack frame. */
+void run_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
+{
+    (void)uc;
+    pe_cpu *cpu = user;
+    cpu->block_va = (uint32_t)address;
+    cpu->block_size = size;
+    if (__builtin_expect(*cpu->thumb, 0)) {
+        thumb_block(cpu, (uint32_t)address, size);
+        return;
+    }
+    const uint64_t before = cpu->insns;
+    cpu->insns = before + (size >> 2);
+    if (__builtin_expect(before >= cpu->deadline, 0)) {
+        block_deadline(cpu, before);
+    }
+}
+
+void run_break_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
+{
+    (void)uc, (void)size;
+    pe_cpu *cpu = user;
+    if (cpu->break_skip && cpu->break_skip_va == (uint32_t)address) {
+        cpu->break_skip = false;
+        return;
+    }
+    run_uncount(cpu, (uint32_t)address);
+    cpu->break_skip = true;
+    cpu->break_skip_va = (uint32_t)address;
+    run_halt(cpu->machine, PE_STOP_BREAKPOINT, cpu->index, 0, (uint32_t)address);
+}
+
+/* ---- one CPU's turn ---- */
+
+static void take_interrupt(pe_cpu *cpu)
+{
+    const uint8_t masks = *cpu->masks;
+    if (cpu->fiq_line && !(masks & CPSR_F)) {
+        exception_fiq(cpu);
+    } else if (cpu->irq_line && !(masks & CPSR_I)) {
+        exception_irq(cpu);
+    }
+}
+
+static void wait_for_interrupt(pe_cpu *cpu)
+{
+    cpu->machine->stats.wfi++;
+    if (!cpu->irq_line && !cpu->fiq_line) {
+        cpu->power = CPU_WAITING;
+    }
+}
+
+/* The engine returned by itself: a fault of the guest, or WFI. */
+static pe_status engine_returned(pe_cpu *cpu, uc_err status, pe_error *err)
+{
+    if (status == UC_ERR_OK) {
+        wait_for_interrupt(cpu);
+        return PE_OK;
+    }
+    if (status == UC_ERR_EXCEPTION && cpu->fault.valid) {
+        const pending_fault fault = cpu->fault;
+        uint32_t address = (uint32_t)*cpu->probe.fault_address;
+        cpu->fault.valid = false;
+        exception_abort(cpu, fault.access, address, &fault.translation);
+        return PE_OK;
+    }
+    if (status == UC_ERR_EXCEPTION || status == UC_ERR_INSN_INVALID) {
+        exception_undef(cpu, cpu_reg(cpu, UC_ARM_REG_PC));
+        return PE_OK;
+    }
+    return pe_fail(err, PE_ERR_ENGINE, "libunicorn stopped at PC 0x%08x: %s", cpu_reg(cpu, UC_ARM_REG_PC),
+                   cpu->machine->engine.strerror(status));
+}
+
+static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *err)
+{
+    pe_status status = PE_OK;
+    m->current = cpu;
+    m->slice_insns = cpu->insns;
+    m->slice_share = TIME_UNITS_PER_NS / running;
+    m->slice_deadline = cpu->insns + (running > 1 ? m->config.quantum : SLICE_INSNS);
+    cpu->end = END_NONE;
+    plan(m);
+    while (status == PE_OK && cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping &&
+           cpu->insns < cpu->planned) {
+        take_interrupt(cpu);
+        if (m->stopping) {
+            break;
+        }
+        plan(m);
+        cpu->fault.valid = false;
+        uc_err e = m->engine.emu_start(cpu->uc, cpu_reg(cpu, UC_ARM_REG_PC) | *cpu->thumb, 0, 0, 0);
+        if (cpu->end == END_NONE) {
+            status = engine_returned(cpu, e, err);
+        } else if (cpu->end == END_DEADLINE) {
+            cpu->end = END_NONE;
+        }
+    }
+    m->time = machine_time(m);
+    m->current = NULL;
+    timer_update_all(m);
+    return status;
+}
+
+/* ---- the machine's turns ---- */
+
+static void wake(pe_machine *m)
+{
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        pe_cpu *cpu = m->cpu[i];
+        if (cpu->power == CPU_WAITING && (cpu->irq_line || cpu->fiq_line || (cpu->wants_input && m->in.count))) {
+            cpu->power = CPU_ON;
+            cpu->wants_input = false;
+        }
+    }
+}
+
+static uint32_t count_running(const pe_machine *m)
+{
+    uint32_t running = 0;
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        running += m->cpu[i]->power == CPU_ON;
+    }
+    return running;
+}
+
+static pe_cpu *next_cpu(pe_machine *m)
+{
+    for (uint32_t i = 1; i <= m->config.ncpus; i++) {
+        const uint32_t index = (m->last_cpu + i) % m->config.ncpus;
+        if (m->cpu[index]->power == CPU_ON) {
+            m->stats.switches += index != m->last_cpu;
+            m->last_cpu = index;
+            return m->cpu[index];
+        }
+    }
+    return NULL;
+}
+
+/* Nobody runs: on to the next timer event, or stop. */
+static void idle(pe_machine *m, const pe_run *run)
+{
+    const uint64_t next = timer_next_event(m);
+    bool waiting = false;
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        waiting |= m->cpu[i]->power == CPU_WAITING;
+    }
+    if (!waiting) {
+        run_halt(m, PE_STOP_POWEROFF, 0, 0, 0);
+    } else if (run->stop_when_idle && !m->idle_reported) {
+        m->idle_reported = true;
+        run_halt(m, next == NEVER ? PE_STOP_DEADLOCK : PE_STOP_IDLE, 0, 0, 0);
+        m->stop.next_event_ns = next == NEVER ? NEVER : (next + TIME_UNITS_PER_NS - 1) / TIME_UNITS_PER_NS;
+    } else if (next == NEVER) {
+        run_halt(m, PE_STOP_DEADLOCK, 0, 0, 0);
+    } else {
+        m->idle_reported = false;
+        m->time = min64(next, m->time_limit) > m->time ? min64(next, m->time_limit) : m->time;
+        timer_update_all(m);
+    }
+}
+
+static void check_limits(pe_machine *m)
+{
+    if (m->stopping) {
+        return;
+    }
+    if (m->stop_request) {
+        run_halt(m, PE_STOP_REQUESTED, 0, 0, 0);
+    } else if (run_total_insns(m) >= m->run_limit) {
+        run_halt(m, PE_STOP_LIMIT, 0, 0, 0);
+    } else if (m->time >= m->time_limit) {
+        run_halt(m, PE_STOP_TIME, 0, 0, 0);
+    }
+}
+
+pe_status pe_machine_run(pe_machine *m, const pe_run *run, pe_stop *stop, pe_error *err)
+{
+    const uint64_t before = run_total_insns(m);
+    pe_status status = PE_OK;
+    if (!m->started) {
+        return pe_fail(err, PE_ERR_STATE, "the machine has no entry point yet: pe_machine_reset sets it");
+    }
+    m->stopping = false;
+    m->stop_request = false;
+    m->run_limit = run->max_insns && run->max_insns < NEVER - before ? before + run->max_insns : NEVER;
+    m->time_limit =
+        run->max_time_ns && run->max_time_ns < NEVER / TIME_UNITS_PER_NS ? run->max_time_ns * TIME_UNITS_PER_NS : NEVER;
+    m->console_until = run->console_until;
+    m->console_until_length = run->console_until ? strlen(run->console_until) : 0;
+    m->console_matched = 0;
+    timer_update_all(m);
+    while (status == PE_OK && !m->stopping) {
+        wake(m);
+        pe_cpu *cpu = next_cpu(m);
+        if (cpu) {
+            m->idle_reported = false;
+            status = slice(m, cpu, count_running(m), err);
+        } else {
+            idle(m, run);
+        }
+        check_limits(m);
+    }
+    m->console_until = NULL;
+    m->stop.insns = run_total_insns(m) - before;
+    *stop = m->stop;
+    return status;
+}
+
+void pe_machine_stop(pe_machine *m)
+{
+    m->stop_request = true;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Instructions that no trap reaches on this engine: the virtual timer and counter, which it answers from the host's
+ * clock or not at all, and the address translation operations, which it would answer with its own walk.  Code pages are
+ * searched for them, and each gets a hook at its one address. */
+#include "insn.h"
+
+#include <stdlib.h>
+
+/* An ARM or Thumb-2 word that may be one of ours; the condition field is left open. */
+static bool is_untrapped(uint32_t insn)
+{
+    if ((insn & 0x0f000f10u) == 0x0e000f10u) { /* MCR, MRC p15 */
+        const uint32_t crn = insn >> 16 & 0xf, crm = insn & 0xf, opc1 = insn >> 21 & 7, opc2 = insn >> 5 & 7;
+        const bool read = insn >> 20 & 1;
+        return opc1 == 0 && ((crn == 14 && crm == 3 && opc2 < 2) || (crn == 7 && crm == 8 && opc2 < 4 && !read));
+    }
+    if ((insn & 0x0fe00f00u) == 0x0c400f00u) { /* MCRR, MRRC p15, c14: CNTVCT and CNTV_CVAL */
+        const uint32_t opc1 = insn >> 4 & 0xf;
+        return (insn & 0xf) == 14 && (opc1 == 1 || opc1 == 3);
+    }
+    return false;
+}
+
+static uint32_t thumb_order(uint32_t word)
+{
+    return word << 16 | word >> 16;
+}
+
+bool scan_page_has_untrapped(const uint8_t *host)
+{
+    for (uint32_t at = 0; at + 4 <= PE_PAGE_SIZE; at += 2) {
+        uint32_t word;
+        memcpy(&word, host + at, 4);
+        if ((at % 4 == 0 && is_untrapped(word)) || is_untrapped(thumb_order(word))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void untrapped_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
+{
+    (void)uc, (void)size;
+    pe_cpu *cpu = user;
+    const uint32_t pc = (uint32_t)address;
+    uint32_t insn;
+    if (!fill_fetch(cpu, pc, &insn) || !is_untrapped(insn)) {
+        return; /* other code lies here now */
+    }
+    const uint32_t cpsr = cpu_reg(cpu, UC_ARM_REG_CPSR);
+    const uint32_t condition = !*cpu->thumb ? insn >> 28 : cpsr & CPSR_IT ? it_state(cpsr) >> 4 : 14;
+    if (condition == 15 || !condition_holds(condition, cpsr)) {
+        return;
+    }
+    trap_emulate_cp(cpu, pc, insn);
+}
+
+static bool is_patched(const pe_cpu *cpu, uint32_t va)
+{
+    for (size_t i = 0; i < cpu->npatches; i++) {
+        if (cpu->patches[i].va == va) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void patch(pe_cpu *cpu, uint32_t va)
+{
+    if (is_patched(cpu, va)) {
+        return;
+    }
+    if (cpu->npatches == cpu->patches_room) {
+        size_t room = cpu->patches_room ? 2 * cpu->patches_room : 16;
+        cpu_patch *grown = realloc(cpu->patches, room * sizeof *grown);
+        if (!grown) {
+            return;
+        }
+        cpu->patches = grown;
+        cpu->patches_room = room;
+    }
+    cpu_patch *slot = &cpu->patches[cpu->npatches];
+    slot->va = va;
+    if (cpu->machine->engine.hook_add(cpu->uc, &slot->hook, UC_HOOK_CODE, (void *)(uintptr_t)untrapped_hook, cpu, va,
+                                      va) == UC_ERR_OK) {
+        cpu->npatches++;
+    }
+}
+
+void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host)
+{
+    for (uint32_t at = 0; at + 4 <= PE_PAGE_SIZE; at += 2) {
+        uint32_t word;
+        memcpy(&word, host + at, 4);
+        if ((at % 4 == 0 && is_untrapped(word)) || is_untrapped(thumb_order(word))) {
+            patch(cpu, va_page + at);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The generic timer (ARM DDI 0406C B8): a 62.5 MHz count of guest time, a physical and a virtual channel for each CPU.
+ * CNTVOFF is zero, so both counters agree. */
+#include "machine.h"
+
+#define CTL_ENABLE 1u
+#define CTL_IMASK  2u
+
+uint64_t timer_count(const pe_machine *m)
+{
+    return machine_ns(m) / NS_PER_TICK;
+}
+
+static bool output(const timer_channel *channel, uint64_t count)
+{
+    return (channel->ctl & (CTL_ENABLE | CTL_IMASK)) == CTL_ENABLE && count >= channel->cval;
+}
+
+void timer_update(pe_machine *m, uint32_t cpu)
+{
+    const timer_state *t = &m->board.timer[cpu];
+    const uint64_t count = timer_count(m);
+    gic_set_level(m, cpu, BOARD_IRQ_PHYS_TIMER, output(&t->phys, count));
+    gic_set_level(m, cpu, BOARD_IRQ_VIRT_TIMER, output(&t->virt, count));
+}
+
+void timer_update_all(pe_machine *m)
+{
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        timer_update(m, i);
+    }
+}
+
+void timer_set(pe_machine *m, uint32_t cpu, timer_channel *channel, uint32_t ctl, uint64_t cval)
+{
+    channel->ctl = ctl;
+    channel->cval = cval;
+    timer_update(m, cpu);
+    run_kick(m);
+}
+
+/* When a channel's output will rise: never, if it is off, masked or up already. */
+static uint64_t channel_event(const timer_channel *channel, uint64_t count)
+{
+    const uint64_t last = NEVER / (NS_PER_TICK * TIME_UNITS_PER_NS);
+    if ((channel->ctl & (CTL_ENABLE | CTL_IMASK)) != CTL_ENABLE || channel->cval <= count || channel->cval >= last) {
+        return NEVER;
+    }
+    return channel->cval * NS_PER_TICK * TIME_UNITS_PER_NS;
+}
+
+uint64_t timer_next_event(const pe_machine *m)
+{
+    const uint64_t count = timer_count(m);
+    uint64_t next = NEVER;
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        const uint64_t phys = channel_event(&m->board.timer[i].phys, count);
+        const uint64_t virt = channel_event(&m->board.timer[i].virt, count);
+        next = phys < next ? phys : next;
+        next = virt < next ? virt : next;
+    }
+    return next;
+}

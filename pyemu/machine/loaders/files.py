@@ -1,0 +1,19 @@
+"""Files that a user names: read with a limit, each failure one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pyemu.config import UserError, format_size
+
+
+def read_file(path: str | Path, limit_bytes: int, what: str) -> bytes:
+    """The content of a file of at most ``limit_bytes``; ``what`` names it in errors ("initrd")."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(limit_bytes + 1)
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the {what}: {error.strerror or error}") from None
+    if len(data) > limit_bytes:
+        raise UserError(f"{path}: the {what} is larger than {format_size(limit_bytes)}")
+    return data

@@ -1,0 +1,334 @@
+"""The machine: a board with its CPUs, from power-on to the last instruction."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pyemu.config import MachineConfig, UserError
+from pyemu.machine import board
+from pyemu.machine.console import Console
+from pyemu.machine.loaders import LoadOptions, LoadPlan, Symbols, plan_load
+from pyemu.machine.loaders.files import read_file
+from pyemu.machine.memory import Access, Memory, Translation, Walk
+from pyemu.machine.registers import Registers
+from pyemu.machine.snapshot import BLOCK_BYTES, Snapshot, write_snapshot
+from pyemu.machine.stop import Stats, Stop, StopReason
+from pyemu.native import NativeError, check, check_handle, error, ffi, lib
+
+# A run is cut at multiples of this many instructions, so that signals are heard and output is collected.
+SLICE_INSNS = 4_000_000
+MAX_IMAGE_BYTES = 4 << 30
+
+# Ends of a slice that need not end the run.
+_PASSING = (StopReason.LIMIT, StopReason.OUTPUT, StopReason.REQUESTED)
+
+_CPU_MODELS = {"cortex-a15": lib.PE_CPU_CORTEX_A15, "cortex-a7": lib.PE_CPU_CORTEX_A7}
+
+
+class Cpu:
+    """One CPU of a machine: its ``number`` and its registers, ``regs``."""
+
+    def __init__(self, machine: Machine, number: int) -> None:
+        self.number = number
+        self.regs = Registers(machine, number)
+
+
+class Machine:
+    """A board that runs ARM code; see :class:`~pyemu.config.MachineConfig` for what it is made of.
+
+    A context manager: leaving it frees the memory of the guest.  After :meth:`load`, :meth:`run` runs it and
+    says why it stopped.  Faults of the guest are results and never Python exceptions.
+
+        with Machine(MachineConfig(memory_bytes=1 << 30)) as m:
+            m.load("hello.elf")
+            stop = m.run(max_insns=1_000_000)
+            print(stop.reason, m.console.read())
+
+    Not for use from two threads at once, but for :meth:`stop`.
+    """
+
+    def __init__(self, config: MachineConfig = MachineConfig()) -> None:  # noqa: B008  (frozen)
+        self.config = config
+        native, err = ffi.new("pe_machine_config *"), error()
+        native.ram_base, native.ram_size = board.RAM_BASE, config.memory_bytes
+        native.ncpus, native.cpu_model = config.smp, _CPU_MODELS[config.cpu]
+        native.flags = lib.PE_MACHINE_SEMIHOSTING if config.semihosting else 0
+        native.quantum = config.quantum
+        handle = check_handle(lib.pe_machine_new(native, err), err)
+        self._handle = ffi.gc(handle, lib.pe_machine_free)
+        self._memory = Memory(self)
+        self.console = Console(self)
+        self.cpus = tuple(Cpu(self, number) for number in range(config.smp))
+        self.symbols = Symbols(None)
+        self.plan: LoadPlan | None = None
+
+    @property
+    def handle(self) -> Any:
+        """The core's ``pe_machine *``."""
+        if self._handle is None:
+            raise ValueError("the machine is closed")
+        return self._handle
+
+    def close(self) -> None:
+        """Free the machine; it cannot be used any more."""
+        if self._handle is not None:
+            ffi.release(self._handle)
+            self._handle = None
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- loading ----
+
+    def load(
+        self, image: str | Path | bytes | None = None, options: LoadOptions | None = None, **kwargs: Any
+    ) -> LoadPlan:
+        """Load an image and make CPU 0 ready to start it; returns what was decided.
+
+        ``image`` is a file or its content: an ELF executable, a Linux zImage or a flat binary; None starts
+        what ``flash`` holds.  The fields of :class:`LoadOptions` may be given as keywords.  Raises
+        :class:`~pyemu.config.UserError` before anything is written when it cannot be loaded.
+        """
+        given = options or LoadOptions(**kwargs)
+        if isinstance(image, (str, Path)):
+            plan = self._plan_file(image, given)
+        else:
+            plan = plan_load(self.config, image, given)
+        self._carry_out(plan)
+        return plan
+
+    def _plan_file(self, path: str | Path, options: LoadOptions) -> LoadPlan:
+        data = read_file(path, MAX_IMAGE_BYTES, "image")
+        try:
+            return plan_load(self.config, data, options)
+        except UserError as problem:
+            raise UserError(f"{path}: {problem}") from None
+
+    def _carry_out(self, plan: LoadPlan) -> None:
+        flash: dict[int, bytearray] = {}
+        for item in plan.placements:
+            if item.address >= board.RAM_BASE:
+                self._memory.write_phys(item.address, item.data)
+                self._memory.clear(item.address + len(item.data), item.size - len(item.data))
+                continue
+            bank = item.address // board.FLASH_BANK_BYTES
+            content = flash.setdefault(bank, bytearray())
+            at = item.address - board.FLASH_BASES[bank]
+            content.extend(bytes(max(0, at + len(item.data) - len(content))))
+            content[at : at + len(item.data)] = item.data
+        for bank, content in flash.items():
+            err = error()
+            check(lib.pe_machine_set_flash(self.handle, bank, bytes(content), len(content), err), err)
+        self.reset(plan.entry, plan.registers)
+        self.symbols = Symbols(plan.elf)
+        self.plan = plan
+
+    def reset(self, pc: int, registers: Mapping[str, int] | None = None) -> None:
+        """Start CPU 0 afresh at ``pc`` (bit 0: Thumb): SVC mode, MMU off; the others wait for PSCI CPU_ON."""
+        err = error()
+        check(lib.pe_machine_reset(self.handle, pc, err), err)
+        for name, value in (registers or {}).items():
+            self.cpus[0].regs[name] = value
+
+    # ---- running ----
+
+    def run(
+        self,
+        max_insns: int | None = None,
+        until: int | str | bytes | None = None,
+        timeout: float | None = None,
+        max_time_ns: int | None = None,
+        stop_when_idle: bool = False,
+    ) -> Stop:
+        """Run until something ends it, and say what.
+
+        ``max_insns``       so many instructions, of all CPUs together; ends with the block that reaches it.
+        ``until``           an address (int) or a symbol of the loaded ELF (str): stops before it;
+                            bytes, or a str that is no symbol: stops when the console shows this text.
+        ``timeout``         seconds of the host; the only limit that is not deterministic.
+        ``max_time_ns``     guest time, counted from the machine's start.
+        ``stop_when_idle``  stop when every CPU waits, instead of passing to the next timer event.
+        """
+        address, text = self._resolve(until)
+        run = ffi.new("pe_run *")
+        keep = ffi.new("char[]", text) if text is not None else ffi.NULL
+        run.console_until, run.max_time_ns, run.stop_when_idle = keep, max_time_ns or 0, stop_when_idle
+        err = error()
+        if address is not None:
+            check(lib.pe_machine_break_add(self.handle, address, err), err)
+        timer = None if timeout is None else _Watch(self, timeout)
+        try:
+            return self._run_slices(run, max_insns, timer, text)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            if address is not None:
+                check(lib.pe_machine_break_remove(self.handle, address, err), err)
+
+    def _resolve(self, until: int | str | bytes | None) -> tuple[int | None, bytes | None]:
+        if isinstance(until, int):
+            return until, None
+        if isinstance(until, str):
+            address = self.symbols.find(until)
+            if address is not None:
+                return address, None
+            until = until.encode()
+        if until is not None and (not until or b"\0" in until):
+            raise UserError("until: console text must not be empty or hold a NUL")
+        return None, until
+
+    def _run_slices(self, run: Any, max_insns: int | None, watch: _Watch | None, text: bytes | None) -> Stop:
+        native, err = ffi.new("pe_stop *"), error()
+        done, executed = 0, self.stats().insns
+        seen = b""
+        while True:
+            run.max_insns = SLICE_INSNS - executed % SLICE_INSNS
+            if max_insns is not None:
+                if done >= max_insns:  # the core stops at the end of a block, so there may be a few more
+                    return Stop(StopReason.LIMIT, native.cpu, 0, 0, done, 0)
+                run.max_insns = min(run.max_insns, max_insns - done)
+            check(lib.pe_machine_run(self.handle, run, native, err), err)
+            done, executed = done + native.insns, executed + native.insns
+            native.insns = done
+            stop = Stop.from_native(native)
+            new = self.console.collect()
+            if stop.reason not in _PASSING:
+                return stop
+            if watch is not None and watch.over():
+                return replace(stop, reason=StopReason.TIMEOUT)
+            if stop.reason == StopReason.REQUESTED:
+                return stop
+            if text is not None:  # the core forgets half a match at the end of a slice
+                seen = (seen + new)[-(len(text) - 1 + len(new)) :]
+                if text in seen:
+                    return replace(stop, reason=StopReason.CONSOLE)
+
+    def stop(self) -> None:
+        """Ask a running machine to return; for signal handlers and other threads."""
+        lib.pe_machine_stop(self.handle)
+
+    def stats(self) -> Stats:
+        """Counters since the machine was made: instructions, walks, fills, faults, interrupts, ..."""
+        native = ffi.new("pe_stats *")
+        lib.pe_machine_stats(self.handle, native)
+        return Stats.from_native(native)
+
+    @property
+    def time_ns(self) -> int:
+        """Guest time."""
+        return self.stats().time_ns
+
+    # ---- looking inside ----
+
+    def reg(self, name: str, cpu: int = 0) -> int:
+        """A register's value, by name: "r0", "sp_irq", "d0", "ttbr0"."""
+        return self.cpus[cpu].regs[name]
+
+    def set_reg(self, name: str, value: int, cpu: int = 0) -> None:
+        """Write a register."""
+        self.cpus[cpu].regs[name] = value
+
+    def translate(
+        self, va: int, access: Access = "read", privileged: bool | None = None, cpu: int = 0
+    ) -> Translation:
+        """Translate with the CPU's registers as they are now; ``privileged`` None: as the CPU is now."""
+        return self._memory.translate(va, access, privileged, cpu)
+
+    def walk(self, va: int, access: Access = "read", privileged: bool | None = None, cpu: int = 0) -> Walk:
+        """Translate, with each descriptor that is read on the way."""
+        return self._memory.walk(va, access, privileged, cpu)
+
+    def read(self, va: int, size: int, privileged: bool | None = None, cpu: int = 0) -> bytes:
+        """Bytes at a virtual address; :class:`TranslationFault` where a page cannot be read."""
+        return self._memory.read(va, size, privileged, cpu)
+
+    def write(
+        self, va: int, data: bytes, privileged: bool | None = None, cpu: int = 0, force: bool = False
+    ) -> None:
+        """Write at a virtual address, all or nothing; ``force``: also where the guest may only read."""
+        self._memory.write(va, data, "read" if force else "write", privileged, cpu)
+
+    def read_phys(self, pa: int, size: int) -> bytes:
+        """Bytes at a physical address of RAM or flash."""
+        return self._memory.read_phys(pa, size)
+
+    def write_phys(self, pa: int, data: bytes) -> None:
+        """Write at a physical address; ignores that flash is read-only to the guest."""
+        self._memory.write_phys(pa, data)
+
+    def tlb_flush(self) -> None:
+        """Forget cached translations of all CPUs, after tables were changed from outside."""
+        lib.pe_machine_tlb_flush(self.handle)
+
+    # ---- snapshots ----
+
+    def snapshot(self, path: str | Path) -> None:
+        """Write the whole machine to a file: complete, or not at all."""
+        err = error()
+        size = lib.pe_machine_state_save(self.handle, ffi.NULL, 0, err)
+        check(err.status, err)
+        state = ffi.new("char[]", size)
+        size = lib.pe_machine_state_save(self.handle, state, size, err)
+        check(err.status, err)
+        meta = {"config": asdict(self.config), "symbols": self.symbols.addresses}
+        write_snapshot(path, meta, bytes(ffi.buffer(state, size)), self._memory.touched_runs(BLOCK_BYTES))
+
+    @classmethod
+    def restore(cls, path: str | Path) -> Machine:
+        """A machine as it was when :meth:`snapshot` wrote the file."""
+        with Snapshot(path) as saved:
+            machine = None
+            try:
+                machine = cls(_saved_config(saved))
+                for address, data in saved.memory():
+                    machine.write_phys(address, data)
+                err = error()
+                state = saved.state
+                check(lib.pe_machine_state_load(machine.handle, state, len(state), err), err)
+                symbols = saved.meta.get("symbols", {})
+                machine.symbols = Symbols.known({str(name): int(symbols[name]) for name in symbols})
+            except (NativeError, TypeError, ValueError) as problem:
+                if machine is not None:
+                    machine.close()
+                raise UserError(f"{path}: damaged snapshot: {problem}") from None
+            return machine
+
+
+def _saved_config(saved: Snapshot) -> MachineConfig:
+    config = saved.meta.get("config") if isinstance(saved.meta, dict) else None
+    if not isinstance(config, dict):
+        raise UserError(f"{saved.path}: damaged snapshot: it does not say of what machine it is")
+    try:
+        return MachineConfig().with_options(**config)
+    except UserError as problem:
+        raise UserError(f"{saved.path}: damaged snapshot: {problem}") from None
+
+
+class _Watch:
+    """Stops a machine after some seconds of the host."""
+
+    def __init__(self, machine: Machine, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._timer = threading.Timer(max(0.0, seconds), machine.stop)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def over(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self._deadline
+
+    def cancel(self) -> None:
+        """The run ended before; afterwards the watch does not touch the machine any more."""
+        self._timer.cancel()
+        self._timer.join()

@@ -1,0 +1,77 @@
+"""Configurations: what is accepted, and the one line that says why something is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from pyemu.config import GIB, MIB, MachineConfig, UserError, format_size, parse_memory, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("16M", 16 * MIB), ("1G", GIB), ("64g", 64 * GIB), ("512MiB", 512 * MIB), ("1048576K", GIB),
+     ("0x40000000", GIB), ("1073741824", GIB), (" 2 GB ", 2 * GIB)],
+)  # fmt: skip
+def test_a_memory_size_takes_units(text: str, size: int) -> None:
+    assert parse_memory(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("0", "less than 16M"), ("17", "17 bytes"), ("4Q", "is not a size"), ("65G", "more than 64G"),
+     ("-1G", "is not a size"), ("", "is not a size"), ("1.5G", "is not a size"), ("16777217", "not a multiple of 1M"),
+     ("9" * 20 + "G", "more than 64G"), ("9" * 5000, "is not a size"), ("G", "is not a size"), ("0x", "is not a size")],
+)  # fmt: skip
+def test_a_memory_size_that_cannot_be_says_what_would_be_right(text: str, part: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse_memory(text)
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "M" in str(caught.value)
+
+
+def test_a_size_formats_back_to_the_text_that_parses_to_it() -> None:
+    for size in (0, 17, 1024, 1536 * MIB, 4 * GIB, 3 * MIB + 1):
+        assert parse_size(format_size(size)) == size
+
+
+@pytest.mark.parametrize(
+    "bad", [{"cpu": "cortex-a9"}, {"smp": 0}, {"smp": 9}, {"quantum": 0}, {"memory_bytes": 5}]
+)
+def test_a_configuration_that_cannot_be_is_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(UserError):
+        MachineConfig(**bad)  # type: ignore[arg-type]
+
+
+def test_options_that_are_not_given_leave_the_configuration_as_it_is() -> None:
+    config = MachineConfig(memory_bytes=4 * GIB, smp=2)
+    assert config.with_options(memory_bytes=None, smp=None, cpu="cortex-a7") == MachineConfig(
+        4 * GIB, "cortex-a7", 2
+    )
+
+
+def test_a_toml_file_configures_a_machine(tmp_path: pytest.TempPathFactory) -> None:
+    path = tmp_path / "m.toml"  # type: ignore[operator]
+    path.write_text('[machine]\nmem = "4G"\ncpu = "cortex-a7"\nsmp = 2\nsemihosting = false\n')
+    assert MachineConfig.from_toml(path) == MachineConfig(4 * GIB, "cortex-a7", 2, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["machine = 3", "[machine]\nmem = true", "[machine]\nmem = '4Q'", "[machine]\nram = '4G'", "[machine]\nsmp = '2'",
+     "[machine]\nsmp = true", "[machine", "[machine]\nsmp = 99"],
+)  # fmt: skip
+def test_a_wrong_toml_file_is_one_line_that_names_the_file(
+    text: str, tmp_path: pytest.TempPathFactory
+) -> None:
+    path = tmp_path / "m.toml"  # type: ignore[operator]
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        MachineConfig.from_toml(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_toml_file_is_named(tmp_path: pytest.TempPathFactory) -> None:
+    with pytest.raises(UserError, match=r"none\.toml: No such file"):
+        MachineConfig.from_toml(tmp_path / "none.toml")  # type: ignore[operator]
