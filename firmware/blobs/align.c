@@ -10,8 +10,8 @@
 #define NOWHERE 0x80010000u
 
 typedef uint32_t access_function(uint32_t va, uint32_t value);
-access_function a_ldr, a_ldrh, a_ldrsh, a_str, a_strh, a_ldr_thumb, a_ldrh_thumb, a_str_thumb, a_ldrb, a_ldrd, a_strd, a_ldm,
-    a_stm, a_ldmdb, a_ldrex, a_ldrexh, a_ldrexd, a_ldrd_thumb, a_ldm_thumb;
+access_function a_ldr, a_ldrh, a_ldrsh, a_str, a_strh, a_ldr_thumb, a_ldrh_thumb, a_str_thumb, a_ldrb, a_ldrd, a_strd,
+    a_ldm, a_stm, a_ldmdb, a_ldrex, a_ldrexh, a_ldrexd, a_ldrd_thumb, a_ldm_thumb;
 
 struct alignment {
     const char *name;
@@ -98,7 +98,8 @@ static void check_values(void)
     tap_equal(a_ldr(VA + 0xffd, 0), 0xa8a7a6a5, "an unaligned LDR over two pages");
     tap_equal(a_ldrh(VA + 0xfff, 0), 0xa8a7, "an unaligned LDRH over two pages");
     a_str(VA + 0xffe, 0x44332211);
-    tap_ok(bytes[0xffe] == 0x11 && bytes[0xfff] == 0x22 && bytes[0x1000] == 0x33 && bytes[0x1001] == 0x44 && bytes[0x1002] == 0xaa,
+    tap_ok(bytes[0xffe] == 0x11 && bytes[0xfff] == 0x22 && bytes[0x1000] == 0x33 && bytes[0x1001] == 0x44 &&
+               bytes[0x1002] == 0xaa,
            "an unaligned STR over two pages");
     trap_begin();
     a_ldr(VA + 0x1ffe, 0);
@@ -108,7 +109,8 @@ static void check_values(void)
     trap_begin();
     a_str(VA + 0x1ffe, ~before);
     t = trap_end();
-    tap_ok(t.count == 1 && (t.dfsr & 0x800) && (t.dfar & ~0xfffu) == VA + 0x2000, "an unaligned STR into a missing page faults there");
+    tap_ok(t.count == 1 && (t.dfsr & 0x800) && (t.dfar & ~0xfffu) == VA + 0x2000,
+           "an unaligned STR into a missing page faults there");
 }
 
 static void check_table(void)

@@ -69,8 +69,9 @@ static void check_raise(const struct raise *r, const char *how)
     bool ok = recorded.vector == r->vector && (recorded.cpsr & mask) == cpsr && recorded.lr == r->lr &&
               (recorded.spsr & mask) == ((before & mask) | (r->thumb ? CPSR_T : 0));
     if (!tap_ok(ok, "%s: %s: vector, CPSR, LR and SPSR", how, r->name))
-        tap_note("  vector %u cpsr %08x (%08x) lr %08x (%08x) spsr %08x", (unsigned)recorded.vector, (unsigned)recorded.cpsr,
-                 (unsigned)cpsr, (unsigned)recorded.lr, (unsigned)r->lr, (unsigned)recorded.spsr);
+        tap_note("  vector %u cpsr %08x (%08x) lr %08x (%08x) spsr %08x", (unsigned)recorded.vector,
+                 (unsigned)recorded.cpsr, (unsigned)cpsr, (unsigned)recorded.lr, (unsigned)r->lr,
+                 (unsigned)recorded.spsr);
 }
 
 static void check_all(const char *how, const uint32_t *table)
@@ -162,7 +163,7 @@ static void check_flags(void)
 }
 
 /* IRQs: masked by an exception, unmasked by its return. */
-static volatile uint32_t irqs, irq_waited;
+static volatile uint32_t irqs, irq_pending, irq_waited;
 
 static bool on_irq(enum trap_kind kind, struct trap_frame *frame)
 {
@@ -172,8 +173,9 @@ static bool on_irq(enum trap_kind kind, struct trap_frame *frame)
         gic_send_sgi(1, 1);
         dsb();
         isb();
-        while (!(read_isr() & CPSR_I))
+        for (uint32_t i = 0; i < 1000 && !gic_is_pending(1); i++)
             ;
+        irq_pending = gic_is_pending(1) && (read_isr() & CPSR_I);
         irq_waited = irqs == before;
         return true;
     }
@@ -196,6 +198,7 @@ static void check_masking(void)
     isb();
     irq_disable();
     trap_set_hook(0);
+    tap_equal(irq_pending, 1, "ISR.I and the GIC show an interrupt that is masked");
     tap_ok(irq_waited == 1, "an interrupt that comes during SVC handling waits");
     tap_equal(irqs, 1, "and is taken after its return");
 }
