@@ -193,6 +193,9 @@ typedef enum pe_cpu_model {
 
 #define PE_MAX_CPUS            8
 #define PE_MACHINE_SEMIHOSTING 1 /* SVC 0x123456 / 0xab and HLT from PL1 are host calls */
+/* Also with SCTLR.A = 0: alignment faults of LDM, LDRD, VLDR and of any access to Device or Strongly-ordered memory.  Costs
+ * a hook on every instruction. */
+#define PE_MACHINE_STRICT_ALIGNMENT 2
 
 typedef struct pe_machine_config {
     uint64_t ram_base;

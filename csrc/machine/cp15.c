@@ -29,6 +29,10 @@ static void write_translation(pe_cpu *cpu, cp15_reg reg, uint64_t value)
     } else if (reg.crn == 1) {
         r->sctlr = (uint32_t)value;
         flush = r->sctlr != old.sctlr;
+        if ((r->sctlr ^ old.sctlr) & SCTLR_A && cpu->end == END_NONE) {
+            cpu->end = END_DEADLINE; /* align_update runs before the engine does again */
+            cpu->machine->engine.emu_stop(cpu->uc);
+        }
     } else if (reg.crn == 2 && reg.opc2 == 2) {
         r->ttbcr = (uint32_t)cpu_cp15(cpu, reg); /* reserved bits read as zero */
         flush = r->ttbcr != old.ttbcr;
@@ -82,28 +86,29 @@ static bool is_storage(cp15_reg reg)
     }
 }
 
-/* ---- TLB maintenance: trapped only where there is a second CPU to tell ---- */
+/* ---- TLB maintenance ---- */
 
 #define TLBI_INNER_SHAREABLE 3
 
 static bool tlb_maintenance(pe_cpu *cpu, cp15_reg reg, uint32_t value)
 {
-    static const cp15_reg TLBIMVA = {8, 7, 0, 1, false};
-    if (reg.crm != 3 && reg.crm != 5 && reg.crm != 6 && reg.crm != 7) {
+    if ((reg.crm != 3 && reg.crm != 5 && reg.crm != 6 && reg.crm != 7) || reg.opc2 > 3 || (reg.crm == 5 && reg.opc2 == 3) ||
+        (reg.crm == 6 && reg.opc2 == 3)) {
         return false;
     }
     const bool by_address = reg.opc2 == 1 || reg.opc2 == 3;
     pe_machine *m = cpu->machine;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
-        if (reg.crm == TLBI_INNER_SHAREABLE || m->cpu[i] == cpu) {
-            if (by_address) {
-                cpu_set_cp15(m->cpu[i], TLBIMVA, value);
-            } else {
-                fill_flush(m->cpu[i]);
-            }
+        if (reg.crm != TLBI_INNER_SHAREABLE && m->cpu[i] != cpu) {
+            continue;
+        }
+        if (by_address) {
+            fill_flush_va(m->cpu[i], value & ~0xfffu);
+        } else {
+            fill_flush(m->cpu[i]);
         }
     }
-    return reg.opc2 < 4;
+    return true;
 }
 
 /* ---- generic timer ---- */
@@ -175,38 +180,59 @@ static bool timer_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
 
 /* ---- address translation ---- */
 
-static bool ats(pe_cpu *cpu, cp15_reg reg, uint32_t va)
+/* An external abort on the walk is not a result in PAR but an exception (ARM DDI 0406C B3.12.8). */
+static cp15_result ats(pe_cpu *cpu, cp15_reg reg, uint32_t va)
 {
     static const cp15_reg PAR = {0, 7, 0, 0, true};
-    if (reg.opc2 > 3 || !cpu_privileged(cpu)) {
-        return false;
+    const pe_machine *m = cpu->machine;
+    const pe_access access = reg.opc2 & 1 ? PE_WRITE : PE_READ;
+    const bool privileged = reg.opc2 < 2;
+    pe_translation t;
+    if (reg.opc2 > 3) {
+        return CP15_UNDEFINED;
     }
     cpu->machine->stats.walks += cpu->regime.sctlr & SCTLR_M;
-    cpu_set_cp15(cpu, PAR,
-                 pe_ats(cpu->machine->mem, &cpu->regime, va, reg.opc2 & 1 ? PE_WRITE : PE_READ, reg.opc2 < 2));
-    return true;
+    pe_translate(m->mem, &cpu->regime, va, access, privileged, &t);
+    if (t.fault == PE_FAULT_EXTERNAL_WALK) {
+        exception_abort(cpu, PE_READ, va, &t);
+        return CP15_EXCEPTION;
+    }
+    cpu_set_cp15(cpu, PAR, pe_ats(m->mem, &cpu->regime, va, access, privileged));
+    return CP15_DONE;
 }
 
-bool cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
+static cp15_result done(bool known)
+{
+    return known ? CP15_DONE : CP15_UNDEFINED;
+}
+
+cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
 {
     if (reg.is64 ? reg.crm == 14 : reg.crn == 14) {
-        return timer_access(cpu, reg, read, value);
+        return done(timer_access(cpu, reg, read, value));
     }
-    if (read || !cpu_privileged(cpu)) {
-        return false;
+    if (!cpu_privileged(cpu)) {
+        return CP15_UNDEFINED;
+    }
+    if (!reg.is64 && reg.crn == 12 && reg.crm == 1 && read) { /* ISR: what is pending, masked or not */
+        *value = (cpu->irq_line ? CPSR_I : 0) | (cpu->fiq_line ? CPSR_F : 0);
+        return CP15_DONE;
+    }
+    if (read) {
+        return CP15_UNDEFINED;
     }
     if (is_translation(reg)) {
         write_translation(cpu, reg, *value);
-        return true;
+        return CP15_DONE;
     }
     if (is_storage(reg)) {
-        return cpu_set_cp15(cpu, reg, *value);
+        return done(cpu_set_cp15(cpu, reg, *value));
     }
     if (!reg.is64 && reg.crn == 8 && reg.opc1 == 0) {
-        return tlb_maintenance(cpu, reg, (uint32_t)*value);
+        return done(tlb_maintenance(cpu, reg, (uint32_t)*value));
     }
     if (!reg.is64 && reg.crn == 7 && reg.crm == 8 && reg.opc1 == 0) {
         return ats(cpu, reg, (uint32_t)*value);
     }
-    return false;
+    return CP15_UNDEFINED;
 }

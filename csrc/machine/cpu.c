@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * One CPU: its engine instance, its reset state and its registers. */
 #include "machine.h"
+#include "clock.h"
 
 #include <stdlib.h>
 
@@ -152,7 +153,9 @@ pe_cpu *cpu_new(pe_machine *machine, uint32_t index, pe_error *err)
         {UC_HOOK_INSN_INVALID, (void *)(uintptr_t)trap_invalid_hook},
         {UC_HOOK_INTR, (void *)(uintptr_t)trap_interrupt_hook},
     };
+    clock_enter(0);
     pe_status status = cpu_open(cpu, err);
+    clock_leave();
     for (size_t i = 0; status == PE_OK && i < sizeof hooks / sizeof hooks[0]; i++) {
         status = add_hook(cpu, hooks[i].type, hooks[i].callback, err);
     }
@@ -217,9 +220,9 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
                  0x80000000u | (m->config.ncpus == 1 ? 0x40000000u : 0) | cpu->index);
     /* CNTHCTL = 0: every access to the physical counter and timer reaches trap_invalid_hook. */
     cpu_set_cp15(cpu, (cp15_reg){14, 1, 4, 0, false}, 0);
-    /* Writes to translation registers are trapped, so that `regime` is always what the guest set; TLB maintenance too
-     * where another CPU must hear of it. */
-    cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | (m->config.ncpus > 1 ? HCR_TTLB : 0));
+    /* Writes to translation registers are trapped, so that `regime` is always what the guest set; TLB maintenance, because it
+     * means leaves of any size and other CPUs. */
+    cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | HCR_TTLB);
     cpu_load_regime(cpu);
     fill_flush(cpu);
     cpu_set_reg(cpu, UC_ARM_REG_CPSR, MODE_SVC | CPSR_A | CPSR_I | CPSR_F | (pc & 1 ? CPSR_T : 0));

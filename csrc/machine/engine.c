@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Finds libunicorn in the running process, and the four fields of its state that its API does not show. */
 #include "engine.h"
+#include "clock.h"
 #include "error.h"
 
 #include <dlfcn.h>
@@ -61,6 +62,7 @@ pe_status engine_load(pe_engine *engine, pe_error *err)
         }
         memcpy(wanted[i].slot, &address, sizeof address);
     }
+    engine->guest_clock = clock_install(library);
     dlclose(library); /* `import unicorn` keeps it */
     unsigned int major = 0, minor = 0;
     unsigned int version = engine->version(&major, &minor);
@@ -215,7 +217,9 @@ pe_status pe_engine_describe(char *text, size_t size, pe_error *err)
     }
     unsigned int major = 0, minor = 0;
     unsigned int version = engine.version(&major, &minor);
-    snprintf(text, size, "unicorn %u.%u.%u; tb_invalidate_phys_range_arm %s", major, minor, version >> 8 & 0xff,
-             engine.tb_invalidate_phys_range ? "found" : "absent: code invalidation drops all translations");
+    snprintf(text, size, "unicorn %u.%u.%u; tb_invalidate_phys_range_arm %s; gettimeofday %s", major, minor,
+             version >> 8 & 0xff,
+             engine.tb_invalidate_phys_range ? "found" : "absent: code invalidation drops all translations",
+             engine.guest_clock ? "is guest time" : "is the host's: the number of walks may differ from run to run");
     return PE_OK;
 }

@@ -24,6 +24,7 @@ typedef struct pe_engine {
     const char *(*strerror)(uc_err);
     /* optional internals */
     void (*tb_invalidate_phys_range)(uc_engine *, uint64_t, uint64_t);
+    bool guest_clock; /* clock.h is in force */
 } pe_engine;
 
 /* Places inside one engine instance, found by writing known values and looking for them (engine_probe). */

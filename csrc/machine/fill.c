@@ -6,6 +6,7 @@
  *   - a fetch from a page that some entry may write flushes all soft TLBs and makes it code;
  *   - a store to a code page drops its translations on every CPU, flushes and makes it writable. */
 #include "machine.h"
+#include "clock.h"
 
 #define FLASH_PAGES (2ull * BOARD_FLASH_SIZE / PE_PAGE_SIZE)
 
@@ -37,10 +38,37 @@ static inline void bit_clear(uint8_t *map, uint64_t bit)
 
 void fill_flush(pe_cpu *cpu)
 {
+    clock_enter(machine_ns(cpu->machine));
     cpu->machine->engine.ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TLB_FLUSH, 0));
+    clock_leave();
     cpu->machine->stats.tlb_flushes++;
+    memset(cpu->large, 0, sizeof cpu->large);
     for (size_t i = 0; i < FETCH_ENTRIES; i++) {
         cpu->fetched[i].host = NULL;
+    }
+}
+
+/* The engine keeps pages of 4 KB only and would drop no more than the one that is named. */
+static void note_large(pe_cpu *cpu, uint32_t va, uint32_t size_log2)
+{
+    const uint32_t granule = va >> 20;
+    if (bit_test(cpu->large, granule)) {
+        return;
+    }
+    const uint32_t count = size_log2 > 20 ? 1u << (size_log2 - 20) : 1;
+    const uint32_t first = granule & ~(count - 1);
+    for (uint32_t i = 0; i < count; i++) {
+        bit_set(cpu->large, first + i);
+    }
+}
+
+void fill_flush_va(pe_cpu *cpu, uint32_t va)
+{
+    static const cp15_reg TLBIMVA = {8, 7, 0, 1, false};
+    if (bit_test(cpu->large, va >> 20)) {
+        fill_flush(cpu);
+    } else {
+        cpu_set_cp15(cpu, TLBIMVA, va);
     }
 }
 
@@ -221,6 +249,9 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
     }
     uint64_t offset;
     entry->paddr = t.pa;
+    if (t.size_log2 > 12 && !(t.flags & PE_TF_MMU_OFF)) {
+        note_large(cpu, va, t.size_log2);
+    }
     if (!ram_offset(m, t.pa, &offset)) {
         if (!devices_at(m, t.pa) || access == PE_FETCH) {
             t.fault = PE_FAULT_EXTERNAL;

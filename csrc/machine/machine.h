@@ -130,6 +130,7 @@ typedef struct block_count {
     uint16_t insns;
 } block_count;
 
+#define LARGE_GRANULES 4096 /* of 1 MB */
 #define FETCH_ENTRIES 64 /* code pages whose place in host memory is remembered */
 typedef struct fetched_page {
     uint32_t page; /* va >> 12 */
@@ -170,13 +171,14 @@ typedef struct pe_cpu {
     uint64_t planned; /* the instruction count at which this slice must end; deadline may be below it */
 
     fetched_page fetched[FETCH_ENTRIES];
+    uint8_t large[LARGE_GRANULES / 8]; /* megabytes of which the soft TLB may hold parts of a leaf larger than a page */
 
     cpu_patch *patches; /* instructions that cannot be trapped: CNTV*, AT (see scan.c) */
     size_t npatches, patches_room;
     uc_hook break_hooks[PE_MAX_BREAKPOINTS];
     bool break_skip; /* run on from a breakpoint that was reported */
     uint32_t break_skip_va;
-    bool strict_alignment;
+    uc_hook align_hook; /* 0: not checking alignment */
 } pe_cpu;
 
 /* ---- the machine ---- */
@@ -269,6 +271,8 @@ bool cpu_set_cp15(pe_cpu *cpu, cp15_reg reg, uint64_t value);
 bool fill_hook(uc_engine *uc, uint64_t va, uc_mem_type type, uc_tlb_entry *entry, void *user);
 void fill_flush(pe_cpu *cpu);
 void fill_flush_all(pe_machine *machine);
+/* TLB maintenance by address: the page, or everything where a larger leaf may lie around it. */
+void fill_flush_va(pe_cpu *cpu, uint32_t va);
 /* The instruction at pc, from memory; Thumb: 16 bits, or 32 with the first halfword on top.  False: not mapped. */
 bool fill_fetch(pe_cpu *cpu, uint32_t pc, uint32_t *insn);
 /* Code was changed behind the engine's back in RAM or flash [pa, pa+len). */
@@ -301,16 +305,24 @@ void exception_abort(pe_cpu *cpu, pe_access access, uint32_t address, const pe_t
 /* ---- trap.c: what arrives at the engine's hooks ---- */
 bool trap_invalid_hook(uc_engine *uc, void *user);
 void trap_interrupt_hook(uc_engine *uc, uint32_t number, void *user);
-/* Executes the MCR, MRC, MCRR or MRRC at pc and goes on behind it; false: not p15, or undefined. */
+/* Executes the MCR, MRC, MCRR or MRRC at pc and goes on behind it; false: not p15, or undefined, and nothing was done. */
 bool trap_emulate_cp(pe_cpu *cpu, uint32_t pc, uint32_t insn);
 
 /* ---- cp15.c: emulated system registers ---- */
-/* False: not one of ours, the instruction is undefined. */
-bool cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value);
+typedef enum cp15_result {
+    CP15_DONE,
+    CP15_UNDEFINED, /* not one of ours, or not for this privilege */
+    CP15_EXCEPTION, /* an exception was taken instead */
+} cp15_result;
+cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value);
 
 /* ---- scan.c: instructions that no trap reaches ---- */
 bool scan_page_has_untrapped(const uint8_t *host);
 void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host);
+
+/* ---- align.c: alignment checks that the engine does not make ---- */
+/* Between runs of the engine: check as SCTLR.A and the machine's flags ask. */
+void align_update(pe_cpu *cpu);
 
 /* ---- psci.c, semihost.c ---- */
 void psci_call(pe_cpu *cpu);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The run loop: CPUs take turns on one host thread; guest time is the work they did. */
 #include "insn.h"
+#include "clock.h"
 
 /* A slice ends at least this often, so that pe_machine_stop is heard; it changes nothing that the guest sees. */
 #define SLICE_INSNS 1000000u
@@ -217,6 +218,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     m->slice_share = TIME_UNITS_PER_NS / running;
     m->slice_deadline = cpu->insns + (running > 1 ? m->config.quantum : SLICE_INSNS);
     cpu->end = END_NONE;
+    clock_enter(machine_ns(m));
     plan(m);
     while (status == PE_OK && cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping &&
            cpu->insns < cpu->planned) {
@@ -225,6 +227,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
             break;
         }
         plan(m);
+        align_update(cpu);
         cpu->fault.valid = false;
         uc_err e = m->engine.emu_start(cpu->uc, cpu_reg(cpu, UC_ARM_REG_PC) | *cpu->thumb, 0, 0, 0);
         if (cpu->end == END_NONE) {
@@ -233,6 +236,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
             cpu->end = END_NONE;
         }
     }
+    clock_leave();
     m->time = machine_time(m);
     m->current = NULL;
     timer_update_all(m);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Instructions that no trap reaches on this engine: the virtual timer and counter, which it answers from the host's
- * clock or not at all, and the address translation operations, which it would answer with its own walk.  Code pages are
- * searched for them, and each gets a hook at its one address. */
+ * Instructions that no trap reaches on this engine: the virtual timer and counter, which it answers from the host's clock or
+ * not at all, the address translation operations, which it would answer with its own walk, and ISR, which it answers from
+ * interrupt lines that are not ours.  Code pages are searched for them, and each gets a hook at its one address. */
 #include "insn.h"
 
 #include <stdlib.h>
@@ -12,7 +12,8 @@ static bool is_untrapped(uint32_t insn)
     if ((insn & 0x0f000f10u) == 0x0e000f10u) { /* MCR, MRC p15 */
         const uint32_t crn = insn >> 16 & 0xf, crm = insn & 0xf, opc1 = insn >> 21 & 7, opc2 = insn >> 5 & 7;
         const bool read = insn >> 20 & 1;
-        return opc1 == 0 && ((crn == 14 && crm == 3 && opc2 < 2) || (crn == 7 && crm == 8 && opc2 < 4 && !read));
+        return opc1 == 0 && ((crn == 14 && crm == 3 && opc2 < 2) || (crn == 7 && crm == 8 && opc2 < 4 && !read) ||
+                             (crn == 12 && crm == 1 && opc2 == 0 && read));
     }
     if ((insn & 0x0fe00f00u) == 0x0c400f00u) { /* MCRR, MRRC p15, c14: CNTVCT and CNTV_CVAL */
         const uint32_t opc1 = insn >> 4 & 0xf;

@@ -36,8 +36,9 @@ bool trap_emulate_cp(pe_cpu *cpu, uint32_t pc, uint32_t insn)
             value |= (uint64_t)cpu_reg(cpu, insn_uc_reg[cp.rt2]) << 32;
         }
     }
-    if (!cp15_access(cpu, cp.reg, cp.read, &value)) {
-        return false;
+    const cp15_result result = cp15_access(cpu, cp.reg, cp.read, &value);
+    if (result != CP15_DONE) {
+        return result == CP15_EXCEPTION;
     }
     if (cp.read) {
         cpu_set_reg(cpu, insn_uc_reg[cp.rt], (uint32_t)value);

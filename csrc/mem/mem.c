@@ -223,6 +223,10 @@ pe_status pe_mem_write(pe_mem *mem, uint64_t pa, const void *buf, uint64_t len, 
 
 uint8_t *pe_mem_host(const pe_mem *mem, uint64_t pa, uint64_t len)
 {
+    uint64_t offset = pa - mem->main_base;
+    if (offset <= mem->main_last && len <= mem->main_last - offset) {
+        return mem->main_host + offset;
+    }
     const pe_mem_segment *s = pe_mem_find(mem, pa, len);
     return s ? s->host + (pa - s->base) : NULL;
 }

@@ -32,6 +32,7 @@ class Terminal:
         self._input = _input_descriptor()
         self.interactive = self._input is not None and os.isatty(self._input)
         self._escaped = False
+        self._line_open = False
         self._saved: list[Any] | None = None
         self._handlers: dict[int, Any] = {}
         self.quit = False
@@ -48,6 +49,8 @@ class Terminal:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._restore()
+        if self._line_open and self._output.isatty():
+            self.write(b"\n")
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
@@ -126,6 +129,7 @@ class Terminal:
         if data:
             self._output.write(data)
             self._output.flush()
+            self._line_open = not data.endswith(b"\n")
 
 
 def _input_descriptor() -> int | None:

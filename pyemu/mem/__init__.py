@@ -15,6 +15,7 @@ __all__ = ["PAGE_SIZE", "Memory", "Segment"]
 PAGE_SIZE: int = lib.PE_PAGE_SIZE
 
 _TOUCHED_BATCH = 16384
+_LARGE_READ = 1 << 20  # above, a read is compared with the size of memory before the host allocates for it
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class Memory:
     def read(self, pa: int, length: int) -> bytes:
         """``length`` bytes at ``pa``; the range may cross segments that touch."""
         _u64("length", length)
-        total = sum(s.size for s in self.segments)
+        total = sum(s.size for s in self.segments) if length > _LARGE_READ else length
         if length > total:
             raise NativeError(
                 lib.PE_ERR_RANGE, f"cannot read {length:#x} bytes at {pa:#x}: the guest has {total:#x} in all"

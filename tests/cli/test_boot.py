@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Completed, pyemu_command
+from conftest import ROOT, Completed, pyemu_command
 from machine.images import RAM, SVC_HOST, Segment, exit_code, hello_elf, make_elf, print_code, words
 
 Run = Callable[..., Completed]
@@ -161,8 +160,13 @@ def test_a_guest_without_a_way_on_is_status_3(run_pyemu: Run, image: Image) -> N
 def test_a_guest_that_floods_the_console_is_only_loud(image: Image) -> None:
     # strb r0, [r1] to the PL011's data register for ever
     flood = words(0xE3A01409, 0xE3A00041, 0xE5C10000, 0xEAFFFFFD)
-    done = subprocess.run(pyemu_command("boot", image(flood), "--max-insns", "3000000"), stdin=subprocess.DEVNULL,
-                          capture_output=True, check=False, timeout=60)  # fmt: skip
+    done = subprocess.run(
+        pyemu_command("boot", image(flood), "--max-insns", "3000000"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
     assert done.returncode == 0
     assert len(done.stdout) > 1_000_000
     assert set(done.stdout) == {0x41}
@@ -224,11 +228,16 @@ def test_sigterm_ends_a_run(image: Image) -> None:
 
 
 def test_help_is_instant_and_loads_no_core() -> None:
-    code = "import sys; sys.argv = ['pyemu', '--help']\ntry:\n import pyemu.cli; pyemu.cli.main()\n" \
-           "except SystemExit: print([m for m in ('unicorn', 'cffi', 'elftools', 'rich', 'pyemu.native') if m in sys.modules])"  # noqa: E501  # fmt: skip
-    done = subprocess.run(
-        pyemu_command()[:1] + ["-c", code], capture_output=True, text=True, check=True, env=os.environ
-    )
+    code = """
+import sys
+import pyemu.cli
+try:
+    pyemu.cli.main(["--help"])
+except SystemExit:
+    print([name for name in ("unicorn", "cffi", "elftools", "rich", "pyemu.native") if name in sys.modules])
+"""
+    python = pyemu_command()[0]
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "[]"
     assert "pyemu boot" in done.stdout
 

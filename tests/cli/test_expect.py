@@ -61,9 +61,12 @@ def test_old_output_is_forgotten_so_that_a_flood_costs_no_memory() -> None:
 
 @pytest.mark.parametrize(
     ("given", "part"),
-    [([("expect", "(")], "not a regular expression"), ([("until", "a"), ("expect", "b")], "nothing can follow"),
-     ([("expect", "a"), ("send", "\\z")], "unknown escape")],
-)  # fmt: skip
+    [
+        ([("expect", "(")], "not a regular expression"),
+        ([("until", "a"), ("expect", "b")], "nothing can follow"),
+        ([("expect", "a"), ("send", "\\z")], "unknown escape"),
+    ],
+)
 def test_a_dialogue_that_cannot_be_is_refused(given: list[tuple[str, str]], part: str) -> None:
     with pytest.raises(UserError, match=part):
         parse_steps(given)

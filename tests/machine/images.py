@@ -81,8 +81,21 @@ def make_elf(
     sections, section_count = _symbol_sections(symbols, offset + len(content))
     section_at = offset + len(content) + len(sections) - 40 * section_count if symbols else 0
     header = ident + struct.pack(
-        "<HHIIIIIHHHHHH", kind, machine, 1, entry, HEADER if segments else 0, section_at, 0x5000400, HEADER,
-        PROGRAM_HEADER, len(segments), 40, section_count, 2 if symbols else 0)  # fmt: skip
+        "<HHIIIIIHHHHHH",
+        kind,
+        machine,
+        1,
+        entry,
+        HEADER if segments else 0,
+        section_at,
+        0x5000400,
+        HEADER,
+        PROGRAM_HEADER,
+        len(segments),
+        40,
+        section_count,
+        2 if symbols else 0,
+    )
     return header + headers + content + sections
 
 
@@ -117,7 +130,7 @@ def make_zimage(
     size_word_appended: bool = True,
     tags: bool = True,
 ) -> bytes:
-    """A zImage around a compressed kernel; ``size_word_appended`` is False for gzip, whose trailer is that word."""
+    """A zImage around a compressed kernel; gzip's own trailer is the size word, others have it appended."""
     payload = compress(kernel)
     if size_word_appended:
         payload += words(len(kernel))

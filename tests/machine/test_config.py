@@ -9,19 +9,38 @@ from pyemu.config import GIB, MIB, MachineConfig, UserError, format_size, parse_
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("16M", 16 * MIB), ("1G", GIB), ("64g", 64 * GIB), ("512MiB", 512 * MIB), ("1048576K", GIB),
-     ("0x40000000", GIB), ("1073741824", GIB), (" 2 GB ", 2 * GIB)],
-)  # fmt: skip
+    [
+        ("16M", 16 * MIB),
+        ("1G", GIB),
+        ("64g", 64 * GIB),
+        ("512MiB", 512 * MIB),
+        ("1048576K", GIB),
+        ("0x40000000", GIB),
+        ("1073741824", GIB),
+        (" 2 GB ", 2 * GIB),
+    ],
+)
 def test_a_memory_size_takes_units(text: str, size: int) -> None:
     assert parse_memory(text) == size
 
 
 @pytest.mark.parametrize(
     ("text", "part"),
-    [("0", "less than 16M"), ("17", "17 bytes"), ("4Q", "is not a size"), ("65G", "more than 64G"),
-     ("-1G", "is not a size"), ("", "is not a size"), ("1.5G", "is not a size"), ("16777217", "not a multiple of 1M"),
-     ("9" * 20 + "G", "more than 64G"), ("9" * 5000, "is not a size"), ("G", "is not a size"), ("0x", "is not a size")],
-)  # fmt: skip
+    [
+        ("0", "less than 16M"),
+        ("17", "17 bytes"),
+        ("4Q", "is not a size"),
+        ("65G", "more than 64G"),
+        ("-1G", "is not a size"),
+        ("", "is not a size"),
+        ("1.5G", "is not a size"),
+        ("16777217", "not a multiple of 1M"),
+        ("9" * 20 + "G", "more than 64G"),
+        ("9" * 5000, "is not a size"),
+        ("G", "is not a size"),
+        ("0x", "is not a size"),
+    ],
+)
 def test_a_memory_size_that_cannot_be_says_what_would_be_right(text: str, part: str) -> None:
     with pytest.raises(UserError) as caught:
         parse_memory(text)
@@ -58,9 +77,17 @@ def test_a_toml_file_configures_a_machine(tmp_path: pytest.TempPathFactory) -> N
 
 @pytest.mark.parametrize(
     "text",
-    ["machine = 3", "[machine]\nmem = true", "[machine]\nmem = '4Q'", "[machine]\nram = '4G'", "[machine]\nsmp = '2'",
-     "[machine]\nsmp = true", "[machine", "[machine]\nsmp = 99"],
-)  # fmt: skip
+    [
+        "machine = 3",
+        "[machine]\nmem = true",
+        "[machine]\nmem = '4Q'",
+        "[machine]\nram = '4G'",
+        "[machine]\nsmp = '2'",
+        "[machine]\nsmp = true",
+        "[machine",
+        "[machine]\nsmp = 99",
+    ],
+)
 def test_a_wrong_toml_file_is_one_line_that_names_the_file(
     text: str, tmp_path: pytest.TempPathFactory
 ) -> None:

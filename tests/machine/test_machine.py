@@ -18,9 +18,13 @@ LOOP = words(0xE2800001, 0xEAFFFFFD)  # add r0, r0, #1; b .-4
 
 
 def short_tables(machine: Machine, table: int = RAM + 0x4000) -> None:
-    """Sections: RAM's first megabyte flat; 0x12300000 and 0x12500000, apart in memory, 0x12600000 read-only."""
-    pairs = ((RAM, RAM | 0xC02), (0x12300000, RAM + 0x100000 | 0xC02), (0x12400000, RAM + 0x500000 | 0xC02),
-             (0x12600000, RAM + 0x600000 | 0x8C02))  # fmt: skip
+    """Sections: RAM's first megabyte flat; two neighbours that are apart in memory; 0x12600000 read-only."""
+    pairs = (
+        (RAM, RAM | 0xC02),
+        (0x12300000, RAM + 0x100000 | 0xC02),
+        (0x12400000, RAM + 0x500000 | 0xC02),
+        (0x12600000, RAM + 0x600000 | 0x8C02),
+    )
     for va, descriptor in pairs:
         machine.write_phys(table + 4 * (va >> 20), words(descriptor))
     for name, value in (("ttbr0", table), ("dacr", 1), ("ttbcr", 0), ("sctlr", machine.reg("sctlr") | 1)):
@@ -124,6 +128,18 @@ def test_registers_are_read_and_written_by_name() -> None:
             machine.reg("r99")
         with pytest.raises(ValueError, match="does not fit"):
             machine.set_reg("r0", 1 << 32)
+
+
+def test_writing_a_register_changes_no_core_register() -> None:
+    """The engine keeps some CP15 registers as constants, and writes to them went to r0."""
+    with Machine(SMALL) as machine:
+        machine.load(LOOP)
+        regs = machine.cpus[0].regs
+        for number in range(13):
+            regs[f"r{number}"] = 0x1111 * (number + 1)
+        for name in regs.group("cp15"):
+            regs[name] = regs[name]
+            assert [regs[f"r{number}"] for number in range(13)] == [0x1111 * (n + 1) for n in range(13)], name
 
 
 def test_linux_registers_are_set_at_entry() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import unicorn
+from unicorn import arm_const
 
 from pyemu.mmu import reference
 from pyemu.mmu.check import compare
@@ -16,8 +18,8 @@ from pyemu.mmu.check import deviations as dev
 from pyemu.mmu.check.__main__ import main
 from pyemu.mmu.check.compare import QUESTIONS, Judge
 from pyemu.mmu.check.core import Core
-from pyemu.mmu.check.oracle import FAILED
-from pyemu.mmu.check.world import LONG, SHORT, Registers
+from pyemu.mmu.check.oracle import FAILED, SCR, Oracle
+from pyemu.mmu.check.world import LONG, SHORT, Registers, World, random_addresses, random_registers
 from pyemu.mmu.reference import Access, Fault
 
 
@@ -48,6 +50,67 @@ def test_the_same_seed_asks_the_same_questions() -> None:
     first, second = (Judge(5, sample=500).run(20_000) for _ in range(2))
     assert dataclasses.asdict(first) == dataclasses.asdict(second)
     assert Judge(6, sample=500).run(20_000).outcomes != first.outcomes
+
+
+# ---- the oracle is sound ----
+
+
+def random_world(seed: int, table: str) -> tuple[World, Registers, Any]:
+    rng = np.random.default_rng(seed)
+    world = World()
+    world.fill(rng, table)
+    registers = dataclasses.replace(random_registers(rng, world), sctlr=0x00C50879)
+    return world, registers, random_addresses(rng, registers, 400) & np.uint32(0xFFFFFFFC)
+
+
+@pytest.mark.parametrize("table", [LONG, SHORT])
+@pytest.mark.parametrize("operation", range(4))
+def test_the_translation_loop_and_the_direct_call_agree(operation: int, table: str) -> None:
+    faults = 0
+    for seed in range(5):
+        world, registers, va = random_world(seed, table)
+        oracle = Oracle(world)
+        oracle.set_registers(registers)
+        looped = oracle.translate(va, operation)
+        direct = oracle.direct(va, privileged=operation < 2, access=operation & 1)
+        by_loop = compare.answers_of_engine(looped, compare.answers_of_pars(looped, table == LONG)[0])
+        by_call = compare.answers_of_engine(direct, direct & ~np.uint64(0xFFF))
+        failed = by_call & np.uint64(1) != 0
+        # A 32-bit PAR of a supersection has PA[31:24] only.
+        supersection = (by_loop & np.uint64(2) != 0) & (table == SHORT)
+        pages = np.uint64(0xFF_FFFF_F000 if table == LONG else 0xFFFF_F000)
+        shown = np.where(supersection, np.uint64(0xFF00_0000), pages)
+        assert np.array_equal(by_loop[failed], by_call[failed])
+        assert np.array_equal((by_loop & shown)[~failed], (by_call & shown)[~failed])
+        faults += np.count_nonzero(failed)
+    assert 100 < faults < 5 * 400 - 100
+
+
+@pytest.mark.parametrize("table", [LONG, SHORT])
+@pytest.mark.parametrize("privileged", [True, False])
+def test_a_real_branch_aborts_exactly_where_the_oracle_says_that_the_fetch_faults(
+    privileged: bool, table: str
+) -> None:
+    world, registers, va = random_world(7, table)
+    oracle = Oracle(world)
+    oracle.set_registers(registers)
+    faults = (oracle.fetch(va, privileged) & np.uint64(FAILED) != 0).tolist()
+    oracle.write_cp15(SCR, 1)  # Non-secure from here on
+    oracle.uc.reg_write(arm_const.UC_ARM_REG_CPSR, 0x1D3 if privileged else 0x1D0)
+    seen = []
+    for address, fault in zip(va.tolist(), faults, strict=True):
+        if not fault and world.read(world_address(world, registers, address, privileged), 4) is not None:
+            continue  # would execute a descriptor
+        with pytest.raises(unicorn.UcError) as stop:
+            oracle.uc.emu_start(address, 0xFFFFFFFF, count=1)
+        # A fetch that translates meets an address without memory.
+        assert stop.value.errno == (unicorn.UC_ERR_EXCEPTION if fault else unicorn.UC_ERR_FETCH_UNMAPPED)
+        seen.append(fault)
+    assert 20 < sum(seen) < len(seen) - 20
+
+
+def world_address(world: World, registers: Registers, va: int, privileged: bool) -> int:
+    return reference.translate(world.read, registers, va, Access.FETCH, privileged).pa
 
 
 # ---- a broken core is found ----

@@ -8,10 +8,10 @@ count.
 from collections import Counter
 
 import pytest
-from dump_cases import NAMES, Dump, dump
-from walkers import WALKERS, Walker
 
 from pyemu.mmu.reference import Access, Fault
+from tests.mmu.dump_cases import NAMES, Dump, dump
+from tests.mmu.walkers import WALKERS, Walker
 
 # gva2gpa is a debugger's walk: it does not look at the access flag.
 IGNORES_ACCESS_FLAG = "gva2gpa ignores AF = 0"

@@ -4,7 +4,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
-from walk_rules import (
+
+from pyemu.mmu import reference
+from pyemu.mmu.reference import Fault
+from pyemu.native import ffi, lib
+from tests.mmu.walk_rules import (
     AF,
     LONG,
     PAGE,
@@ -22,11 +26,7 @@ from walk_rules import (
     section,
     short,
 )
-from walkers import WALKERS, native_regime
-
-from pyemu.mmu import reference
-from pyemu.mmu.reference import Fault
-from pyemu.native import ffi, lib
+from tests.mmu.walkers import WALKERS, native_regime
 
 
 class Status(NamedTuple):

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 
 import pytest
-from walk_rules import LONG, PL1, PXN, RAM, READ, RO, SHORT, USER_PAGE, Regs, Row, chain, memory
-from walkers import WALKERS, Answer
 
 from pyemu.mmu import reference
 from pyemu.mmu.reference import Access, Fault
 from pyemu.mmu.reference_attributes import MemoryType, short_type
 from pyemu.native import lib
+from tests.mmu.walk_rules import LONG, PL1, PXN, RAM, READ, RO, SHORT, USER_PAGE, Regs, Row, chain, memory
+from tests.mmu.walkers import WALKERS, Answer
 
 
 def ask(walker_name: str, row: Row) -> Answer:

@@ -23,21 +23,35 @@ if TYPE_CHECKING:
 FORMATS = {"lpae": ("lpae",), "short": ("short",), "both": ("lpae", "short")}
 
 
-def positive(text: str) -> int:
-    value = int(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
-    return value
+def at_least(minimum: int) -> Callable[[str], int]:
+    """An argument type: an integer from ``minimum`` on."""
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = minimum - 1
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} is not an integer of at least {minimum}")
+        return value
+
+    return number
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     description = (__doc__ or "").splitlines()[0]
     parser = argparse.ArgumentParser(prog="python -m pyemu.mmu.check", description=description)
     add = parser.add_argument
-    add("--count", type=positive, default=1_000_000, metavar="N", help="translations to compare")
-    add("--seed", type=positive, default=1, metavar="S", help="same seed, same tables and addresses")
+    add("--count", type=at_least(1), default=1_000_000, metavar="N", help="translations to compare")
+    add("--seed", type=at_least(0), default=1, metavar="S", help="same seed, same tables and addresses")
     add("--format", choices=FORMATS, default="both", help="descriptor format (default: both)")
-    add("--sample", type=positive, default=200, metavar="N", help="one in N also against the reference (200)")
+    add(
+        "--sample",
+        type=at_least(1),
+        default=200,
+        metavar="N",
+        help="one in N also against the reference (200)",
+    )
     add("--json", action="store_true", help="print one JSON object instead of tables")
     return parser.parse_args(arguments)
 

@@ -16,7 +16,6 @@ PAR.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 from dataclasses import fields
@@ -34,7 +33,7 @@ from pyemu.native import lib
 # The binding has no type information.
 unicorn: Any = unicorn_package
 
-__all__ = ["ARENA", "FAILED", "MAX_BATCH", "Oracle", "OracleError"]
+__all__ = ["ARENA", "FAILED", "MAX_BATCH", "SCR", "Oracle", "OracleError"]
 
 # The oracle's own memory: code, addresses and results.  Not guest memory for the other walkers.
 ARENA = (0x10000000, 0x40000)
@@ -64,8 +63,7 @@ _CP15 = {
     "mair0": (10, 2, 0, 0, 0),
     "mair1": (10, 2, 0, 1, 0),
 }
-_SCR = (1, 1, 0, 0, 0)
-_SCR_NS = 1
+SCR = (1, 1, 0, 0, 0)
 
 # An answer that is not a PAR or an address: this bit (neither has it), the engine's fault type << 8, the
 # level.
@@ -100,7 +98,7 @@ class Oracle:
             self._view(self._entry(operation), _LOOP_SIZE)[:] = np.frombuffer(
                 struct.pack(f"<{len(code)}I", *code), dtype=np.uint8
             )
-        self._write_cp15(_SCR, 0)
+        self.write_cp15(SCR, 0)
         self._direct = _DirectCall(self.uc)
 
     def _view(self, address: int, size: int) -> Any:
@@ -110,14 +108,14 @@ class Oracle:
     def _entry(operation: int) -> int:
         return ARENA[0] + 0x100 * operation
 
-    def _write_cp15(self, register: tuple[int, int, int, int, int], value: int) -> None:
+    def write_cp15(self, register: tuple[int, int, int, int, int], value: int) -> None:
         crn, crm, opc1, opc2, is64 = register
         self.uc.reg_write(arm.UC_ARM_REG_CP_REG, (15, is64, 0, crn, crm, opc1, opc2, value))
 
     def set_registers(self, registers: Registers) -> None:
         """Load the Non-secure bank."""
         for name, number in _CP15.items():
-            self._write_cp15(number, getattr(registers, name))
+            self.write_cp15(number, getattr(registers, name))
 
     def translate(self, va: U32, operation: int) -> U64:
         """PAR (64 bits) of ATS1CPR, CPW, CUR or CUW (0 to 3) for each address; at most MAX_BATCH of them.
@@ -139,8 +137,9 @@ class Oracle:
                 if stop.errno != unicorn.UC_ERR_EXCEPTION or self.uc.reg_read(arm.UC_ARM_REG_PC) != entry + 4:
                     raise OracleError(f"the translation loop stopped: {stop}") from stop
                 aborted = n - self.uc.reg_read(arm.UC_ARM_REG_R2)
-                regime = _STAGE1_PL0 if operation & 2 else _STAGE1_PL1
-                self._results[aborted] = self._direct.ask(va[aborted : aborted + 1], regime, operation & 1)[0]
+                self._results[aborted] = self.direct(va[aborted : aborted + 1], operation < 2, operation & 1)[
+                    0
+                ]
                 left = n - aborted - 1
                 continue
             left = self.uc.reg_read(arm.UC_ARM_REG_R2)
@@ -150,7 +149,11 @@ class Oracle:
 
     def fetch(self, va: U32, privileged: bool) -> U64:
         """A fetch from each address: its output address, or FAILED | fault type << 8 | level."""
-        return self._direct.ask(va, _STAGE1_PL1 if privileged else _STAGE1_PL0, _INSTRUCTION_FETCH)
+        return self.direct(va, privileged, _INSTRUCTION_FETCH)
+
+    def direct(self, va: U32, privileged: bool, access: int) -> U64:
+        """The same for any access (0 read, 1 write, 2 fetch), without ARM code."""
+        return self._direct.ask(va, _STAGE1_PL1 if privileged else _STAGE1_PL0, access)
 
 
 class _DirectCall:
@@ -194,34 +197,31 @@ class _DirectCall:
         return np.array(answers, dtype=np.uint64)
 
 
-def _readable_ranges() -> list[tuple[int, int]]:
-    ranges = []
-    with open("/proc/self/maps") as maps:
-        for line in maps:
-            span, mode, *_ = line.split()
-            if mode.startswith("r") and "[v" not in line:
-                start, end = (int(text, 16) for text in span.split("-"))
-                ranges.append((start, end))
-    return ranges
-
-
 def _find_cpu_state(uc: Any) -> int:
     """The address of the engine's CPU state: r0 to r14 come first, and the engine's handle points near it."""
-    pattern = _write_registers(uc)
-    ranges = _readable_ranges()
-    found: set[int] = set()
-    for (pointer,) in struct.iter_unpack("<Q", ctypes.string_at(uc._uch.value, 0x600)):
-        end = next((end for start, end in ranges if start <= pointer < end), None)
-        if end is not None:
-            offset = ctypes.string_at(pointer, min(end - pointer, 0x20000)).find(pattern)
+    with open("/proc/self/mem", "rb", buffering=0) as process:
+        pattern = _write_registers(uc)
+        found: set[int] = set()
+        for (pointer,) in struct.iter_unpack("<Q", _peek(process.fileno(), uc._uch.value, 0x600)):
+            offset = _peek(process.fileno(), pointer, 0x20000).find(pattern)
             if offset >= 0:
                 found.add(pointer + offset)
-    # A stale copy does not follow the next write.
-    pattern = _write_registers(uc)
-    alive = [address for address in found if ctypes.string_at(address, len(pattern)) == pattern]
+        # A stale copy does not follow the next write.
+        pattern = _write_registers(uc)
+        alive = [address for address in found if _peek(process.fileno(), address, len(pattern)) == pattern]
     if len(alive) != 1:
         raise OracleError(f"the CPU state of libunicorn was found at {len(alive)} places; one was expected")
     return alive[0]
+
+
+def _peek(process: int, address: int, size: int) -> bytes:
+    """Up to ``size`` bytes of this process; nothing where it has no memory."""
+    if address >= 1 << 63:
+        return b""
+    try:
+        return os.pread(process, size, address)
+    except OSError:
+        return b""
 
 
 def _write_registers(uc: Any) -> bytes:
