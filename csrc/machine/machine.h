@@ -171,6 +171,7 @@ typedef struct pe_cpu {
     uint64_t planned; /* the instruction count at which this slice must end; deadline may be below it */
 
     fetched_page fetched[FETCH_ENTRIES];
+    uint32_t fills_since_flush, grow_after;
     uint8_t large[LARGE_GRANULES / 8]; /* megabytes of which the soft TLB may hold parts of a leaf larger than a page */
 
     cpu_patch *patches; /* instructions that cannot be trapped: CNTV*, AT (see scan.c) */
@@ -272,6 +273,7 @@ bool register_is_constant(uint32_t index);
 
 /* ---- fill.c: soft TLB and W^X ---- */
 bool fill_hook(uc_engine *uc, uint64_t va, uc_mem_type type, uc_tlb_entry *entry, void *user);
+void fill_reset(pe_cpu *cpu);
 void fill_flush(pe_cpu *cpu);
 void fill_flush_all(pe_machine *machine);
 /* TLB maintenance by address: the page, or everything where a larger leaf may lie around it. */
