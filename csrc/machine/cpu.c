@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * One CPU: its engine instance, its reset state and its registers. */
-#include "machine.h"
-#include "clock.h"
+#include "machine/machine.h"
+#include "machine/clock.h"
 
 #include <stdlib.h>
 

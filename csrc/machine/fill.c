@@ -5,8 +5,8 @@
  * of memory is either code (its soft-TLB entries carry no write permission) or writable (no execute permission):
  *   - a fetch from a page that some entry may write flushes all soft TLBs and makes it code;
  *   - a store to a code page drops its translations on every CPU, flushes and makes it writable. */
-#include "machine.h"
-#include "clock.h"
+#include "machine/machine.h"
+#include "machine/clock.h"
 
 #define FLASH_PAGES (2ull * BOARD_FLASH_SIZE / PE_PAGE_SIZE)
 
@@ -170,8 +170,8 @@ static void forget_it_state(pe_cpu *cpu)
     }
 }
 
-/* The engine resizes its soft TLB at flushes only, so a guest that needs more pages than it holds and never flushes would
- * miss for ever: such a guest is helped by a flush, after which the table is twice as large. */
+/* The engine resizes its soft TLB at flushes only, so a guest that needs more pages than it holds and never flushes
+ * would miss for ever: such a guest is helped by a flush, after which the table is twice as large. */
 #define GROW_AFTER_FILLS 512u /* twice the entries of the smallest table that the engine starts with */
 #define GROW_LIMIT       (1u << 22)
 
