@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Alignment faults (ARM DDI 0406C A3.2.1): the engine makes none but for LDREX and STREX.  While SCTLR.A is set, or the machine
- * is strict, a hook before every instruction decodes loads and stores and computes their address. */
+ * Alignment faults (ARM DDI 0406C A3.2.1): the engine makes none but for LDREX and STREX.  While SCTLR.A is set, or the
+ * machine is strict, a hook before every instruction decodes loads and stores and computes their address. */
 #include "insn.h"
 
 /* One load or store as far as alignment goes. */
@@ -118,7 +118,8 @@ static bool decode_arm(const decoder *d, uint32_t insn, mem_insn *out)
         if ((insn & 0xff100000u) == 0xf4000000u) {
             return neon(d, insn, out);
         }
-        return (insn & 0x0e000000u) == 0x08000000u ? load_multiple(d, (insn & ~0xffffu) | 3, out) : false; /* RFE, SRS */
+        return (insn & 0x0e000000u) == 0x08000000u ? load_multiple(d, (insn & ~0xffffu) | 3, out)
+                                                   : false; /* RFE, SRS */
     }
     switch (insn >> 25 & 7) {
     case 0: return (insn & 0x90u) == 0x90u ? decode_arm_extra(d, insn, out) : false;
@@ -208,7 +209,8 @@ static bool decode_thumb32(const decoder *d, uint32_t insn, mem_insn *out)
 static bool is_device(pe_cpu *cpu, const mem_insn *access)
 {
     pe_translation t;
-    pe_translate(cpu->machine->mem, &cpu->regime, access->address, access->store ? PE_WRITE : PE_READ, cpu_privileged(cpu), &t);
+    pe_translate(cpu->machine->mem, &cpu->regime, access->address, access->store ? PE_WRITE : PE_READ,
+                 cpu_privileged(cpu), &t);
     return !t.fault && !(t.attr & 0xf0);
 }
 
@@ -258,7 +260,8 @@ void align_update(pe_cpu *cpu)
         return;
     }
     if (wanted) {
-        e->hook_add(cpu->uc, &cpu->align_hook, UC_HOOK_CODE, (void *)(uintptr_t)align_hook, cpu, (uint64_t)1, (uint64_t)0);
+        e->hook_add(cpu->uc, &cpu->align_hook, UC_HOOK_CODE, (void *)(uintptr_t)align_hook, cpu, (uint64_t)1,
+                    (uint64_t)0);
     } else {
         e->hook_del(cpu->uc, cpu->align_hook);
         cpu->align_hook = 0;

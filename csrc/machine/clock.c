@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The time of day as the engine sees it.
  *
- * At each flush the engine decides by gettimeofday whether its soft TLB has been too large for a while (accel/tcg/cputlb.c,
- * tlb_mmu_resize_locked), so the number of fills, and of our walks, would depend on how fast the host is.  Its import of that
- * function is pointed here; inside clock_enter and clock_leave it returns guest time. */
+ * At each flush the engine decides by gettimeofday whether its soft TLB has been too large for a while
+ * (accel/tcg/cputlb.c, tlb_mmu_resize_locked), so the number of fills, and of our walks, would depend on how fast the
+ * host is.  Its import of that function is pointed here; inside clock_enter and clock_leave it returns guest time. */
 #include "clock.h"
 
 #include <dlfcn.h>

@@ -72,18 +72,21 @@ static bool is_translation(cp15_reg reg)
     }
 }
 
-/* Fault status and address, auxiliary ones, AMAIR: trapped with the rest, plain storage. */
+/* Fault status and address: trapped with the rest, plain storage. */
 static bool is_storage(cp15_reg reg)
 {
-    if (reg.is64 || reg.opc1) {
+    if (reg.is64 || reg.opc1 || reg.crm) {
         return false;
     }
-    switch (reg.crn) {
-    case 5: return reg.crm < 2 && reg.opc2 < 2;
-    case 6: return reg.crm == 0 && (reg.opc2 == 0 || reg.opc2 == 2);
-    case 10: return reg.crm == 3 && reg.opc2 < 2;
-    default: return false;
-    }
+    return (reg.crn == 5 && reg.opc2 < 2) || (reg.crn == 6 && (reg.opc2 == 0 || reg.opc2 == 2));
+}
+
+/* ADFSR, AIFSR and AMAIR hold nothing on these cores.  They are constants of the engine, and a CP_REG write to a
+ * constant would go to offset 0 of its CPU state: r0. */
+static bool is_ignored(cp15_reg reg)
+{
+    return !reg.is64 && !reg.opc1 && reg.opc2 < 2 &&
+           ((reg.crn == 5 && reg.crm == 1) || (reg.crn == 10 && reg.crm == 3));
 }
 
 /* ---- TLB maintenance ---- */
@@ -92,8 +95,8 @@ static bool is_storage(cp15_reg reg)
 
 static bool tlb_maintenance(pe_cpu *cpu, cp15_reg reg, uint32_t value)
 {
-    if ((reg.crm != 3 && reg.crm != 5 && reg.crm != 6 && reg.crm != 7) || reg.opc2 > 3 || (reg.crm == 5 && reg.opc2 == 3) ||
-        (reg.crm == 6 && reg.opc2 == 3)) {
+    if ((reg.crm != 3 && reg.crm != 5 && reg.crm != 6 && reg.crm != 7) || reg.opc2 > 3 ||
+        (reg.crm == 5 && reg.opc2 == 3) || (reg.crm == 6 && reg.opc2 == 3)) {
         return false;
     }
     const bool by_address = reg.opc2 == 1 || reg.opc2 == 3;
@@ -227,6 +230,9 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
     }
     if (is_storage(reg)) {
         return done(cpu_set_cp15(cpu, reg, *value));
+    }
+    if (is_ignored(reg)) {
+        return CP15_DONE;
     }
     if (!reg.is64 && reg.crn == 8 && reg.opc1 == 0) {
         return done(tlb_maintenance(cpu, reg, (uint32_t)*value));

@@ -220,8 +220,8 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
                  0x80000000u | (m->config.ncpus == 1 ? 0x40000000u : 0) | cpu->index);
     /* CNTHCTL = 0: every access to the physical counter and timer reaches trap_invalid_hook. */
     cpu_set_cp15(cpu, (cp15_reg){14, 1, 4, 0, false}, 0);
-    /* Writes to translation registers are trapped, so that `regime` is always what the guest set; TLB maintenance, because it
-     * means leaves of any size and other CPUs. */
+    /* Writes to translation registers are trapped, so that `regime` is always what the guest set; TLB maintenance,
+     * because it means leaves of any size and other CPUs. */
     cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | HCR_TTLB);
     cpu_load_regime(cpu);
     fill_flush(cpu);

@@ -100,6 +100,16 @@ static size_t read_safely(const void *from, void *to, size_t size)
     return done;
 }
 
+/* Whether the registers are kept here, rather than a copy of them that somebody left in memory. */
+static bool is_live(const pe_engine *engine, uc_engine *uc, const uint32_t *regs, uint32_t mark)
+{
+    uint32_t other = ~mark, now = 0;
+    engine->reg_write(uc, UC_ARM_REG_R0, &other);
+    const bool live = read_safely(regs, &now, sizeof now) == sizeof now && now == other;
+    engine->reg_write(uc, UC_ARM_REG_R0, &mark);
+    return live;
+}
+
 /* The engine's CPU object: the one pointer in uc_struct behind which thirteen marked registers lie in a row. */
 static const uint32_t *find_regs(const pe_engine *engine, uc_engine *uc)
 {
@@ -119,8 +129,9 @@ static const uint32_t *find_regs(const pe_engine *engine, uc_engine *uc)
         const uint8_t *candidate = (const uint8_t *)(uintptr_t)words[i];
         size_t got = read_safely(candidate, copy, PROBE_CPU_BYTES);
         for (size_t at = 0; at + sizeof marks <= got; at += 8) {
-            if (!memcmp(copy + at, marks, sizeof marks)) {
-                found = (const uint32_t *)(const void *)(candidate + at);
+            const uint32_t *regs = (const uint32_t *)(const void *)(candidate + at);
+            if (!memcmp(copy + at, marks, sizeof marks) && is_live(engine, uc, regs, marks[0])) {
+                found = regs;
                 break;
             }
         }

@@ -131,7 +131,7 @@ typedef struct block_count {
 } block_count;
 
 #define LARGE_GRANULES 4096 /* of 1 MB */
-#define FETCH_ENTRIES 64 /* code pages whose place in host memory is remembered */
+#define FETCH_ENTRIES  64   /* code pages whose place in host memory is remembered */
 typedef struct fetched_page {
     uint32_t page; /* va >> 12 */
     const uint8_t *host;
@@ -267,6 +267,9 @@ typedef struct cp15_reg {
 uint64_t cpu_cp15(const pe_cpu *cpu, cp15_reg reg);
 bool cpu_set_cp15(pe_cpu *cpu, cp15_reg reg, uint64_t value);
 
+/* ---- registers.c ---- */
+bool register_is_constant(uint32_t index);
+
 /* ---- fill.c: soft TLB and W^X ---- */
 bool fill_hook(uc_engine *uc, uint64_t va, uc_mem_type type, uc_tlb_entry *entry, void *user);
 void fill_flush(pe_cpu *cpu);
@@ -305,7 +308,8 @@ void exception_abort(pe_cpu *cpu, pe_access access, uint32_t address, const pe_t
 /* ---- trap.c: what arrives at the engine's hooks ---- */
 bool trap_invalid_hook(uc_engine *uc, void *user);
 void trap_interrupt_hook(uc_engine *uc, uint32_t number, void *user);
-/* Executes the MCR, MRC, MCRR or MRRC at pc and goes on behind it; false: not p15, or undefined, and nothing was done. */
+/* Executes the MCR, MRC, MCRR or MRRC at pc and goes on behind it; false: not p15, or undefined, and nothing was done.
+ */
 bool trap_emulate_cp(pe_cpu *cpu, uint32_t pc, uint32_t insn);
 
 /* ---- cp15.c: emulated system registers ---- */

@@ -7,6 +7,7 @@ typedef enum reg_kind {
     REG_BANKED, /* mode, uc register id */
     REG_DOUBLE, /* D register number */
     REG_CP15,
+    REG_CONSTANT, /* CP15, read-only: the engine would write it over r0 */
     REG_CNTP_CVAL,
     REG_CNTP_CTL,
     REG_CNTV_CVAL,
@@ -52,6 +53,13 @@ typedef struct reg_entry {
 #define CP(name, ...)                                                                                                  \
     {                                                                                                                  \
         {name, "cp15", 32}, REG_CP15, 0, 0,                                                                            \
+        {                                                                                                              \
+            __VA_ARGS__, false                                                                                         \
+        }                                                                                                              \
+    }
+#define CONSTANT(name, ...)                                                                                            \
+    {                                                                                                                  \
+        {name, "cp15", 32}, REG_CONSTANT, 0, 0,                                                                        \
         {                                                                                                              \
             __VA_ARGS__, false                                                                                         \
         }                                                                                                              \
@@ -152,10 +160,10 @@ static const reg_entry registers[] = {
     VFPS("fpscr", UC_ARM_REG_FPSCR),
     VFPS("fpexc", UC_ARM_REG_FPEXC),
     /* name, CRn, CRm, opc1, opc2 (ARM DDI 0406C B3.17) */
-    CP("midr", 0, 0, 0, 0),
+    CONSTANT("midr", 0, 0, 0, 0),
     CP("mpidr", 0, 0, 4, 5),
     CP("sctlr", 1, 0, 0, 0),
-    CP("actlr", 1, 0, 0, 1),
+    CONSTANT("actlr", 1, 0, 0, 1),
     CP("cpacr", 1, 0, 0, 2),
     CP("ttbcr", 2, 0, 0, 2),
     CP64("ttbr0", 2, 0),
@@ -163,15 +171,15 @@ static const reg_entry registers[] = {
     CP("dacr", 3, 0, 0, 0),
     CP("dfsr", 5, 0, 0, 0),
     CP("ifsr", 5, 0, 0, 1),
-    CP("adfsr", 5, 1, 0, 0),
-    CP("aifsr", 5, 1, 0, 1),
+    CONSTANT("adfsr", 5, 1, 0, 0),
+    CONSTANT("aifsr", 5, 1, 0, 1),
     CP("dfar", 6, 0, 0, 0),
     CP("ifar", 6, 0, 0, 2),
     CP64("par", 7, 0),
     CP("mair0", 10, 2, 0, 0), /* PRRR when TTBCR.EAE = 0 */
     CP("mair1", 10, 2, 0, 1), /* NMRR when TTBCR.EAE = 0 */
-    CP("amair0", 10, 3, 0, 0),
-    CP("amair1", 10, 3, 0, 1),
+    CONSTANT("amair0", 10, 3, 0, 0),
+    CONSTANT("amair1", 10, 3, 0, 1),
     CP("vbar", 12, 0, 0, 0),
     CP("contextidr", 13, 0, 0, 1),
     CP("tpidrurw", 13, 0, 0, 2),
@@ -193,6 +201,11 @@ uint32_t pe_register_count(void)
 const pe_register *pe_register_info(uint32_t index)
 {
     return index < pe_register_count() ? &registers[index].info : NULL;
+}
+
+bool register_is_constant(uint32_t index)
+{
+    return registers[index].kind == REG_CONSTANT;
 }
 
 static pe_status check(const pe_machine *m, uint32_t cpu, uint32_t index, pe_error *err)
@@ -239,7 +252,8 @@ pe_status pe_machine_reg_read(pe_machine *m, uint32_t index_cpu, uint32_t index,
     case REG_CORE: *value = cpu_reg(cpu, r->id); break;
     case REG_BANKED: *value = banked(cpu, r, NULL); break;
     case REG_DOUBLE: m->engine.reg_read(cpu->uc, r->id, value); break;
-    case REG_CP15: *value = cpu_cp15(cpu, r->cp15); break;
+    case REG_CP15:
+    case REG_CONSTANT: *value = cpu_cp15(cpu, r->cp15); break;
     case REG_CNTP_CVAL:
     case REG_CNTV_CVAL: *value = channel_of(m, index_cpu, r->kind)->cval; break;
     case REG_CNTP_CTL:
@@ -282,6 +296,8 @@ pe_status pe_machine_reg_write(pe_machine *m, uint32_t index_cpu, uint32_t index
         break;
     case REG_BANKED: banked(cpu, r, &low); break;
     case REG_DOUBLE: m->engine.reg_write(cpu->uc, r->id, &value); break;
+    case REG_CONSTANT:
+        return pe_fail(err, PE_ERR_ARGUMENT, "%s cannot be written: it is a constant of this CPU", r->info.name);
     case REG_CP15:
         if (!cpu_set_cp15(cpu, r->cp15, value)) {
             return pe_fail(err, PE_ERR_ARGUMENT, "%s cannot be written", r->info.name);

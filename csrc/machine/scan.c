@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Instructions that no trap reaches on this engine: the virtual timer and counter, which it answers from the host's clock or
- * not at all, the address translation operations, which it would answer with its own walk, and ISR, which it answers from
- * interrupt lines that are not ours.  Code pages are searched for them, and each gets a hook at its one address. */
+ * Instructions that no trap reaches on this engine: the virtual timer and counter, which it answers from the host's
+ * clock or not at all, the address translation operations, which it would answer with its own walk, and ISR, which it
+ * answers from interrupt lines that are not ours.  Code pages are searched for them, and each gets a hook at its one
+ * address. */
 #include "insn.h"
 
 #include <stdlib.h>

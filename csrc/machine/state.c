@@ -148,7 +148,7 @@ static pe_status load_cpu(pe_machine *m, uint32_t index, const state_cpu *in, pe
             const char *name = pe_register_info(r)->name;
             const bool special = !strcmp(name, order[0]) || !strcmp(name, order[1]);
             const bool now = pass == 0 ? !strcmp(name, order[0]) : pass == 1 ? !special : !strcmp(name, order[1]);
-            if (now && strcmp(name, "midr")) {
+            if (now && !register_is_constant(r)) {
                 status = pe_machine_reg_write(m, index, r, in->registers[r], err);
             }
         }

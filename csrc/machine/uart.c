@@ -21,13 +21,14 @@
 #define UARTICR   0x44u
 #define UARTDMACR 0x48u
 
-#define FR_RXFE 0x10u
-#define FR_RXFF 0x40u
-#define FR_TXFE 0x80u
-#define INT_RX  0x10u
-#define INT_TX  0x20u
-#define INT_RT  0x40u
-#define LCR_FEN 0x10u
+#define FR_RXFE   0x10u
+#define FR_RXFF   0x40u
+#define FR_TXFE   0x80u
+#define INT_RX    0x10u
+#define INT_TX    0x20u
+#define INT_RT    0x40u
+#define LCR_FEN   0x10u
+#define CR_UARTEN 0x1u
 
 bool queue_push(byte_queue *q, const void *data, size_t len)
 {
@@ -127,7 +128,8 @@ void uart_pull_input(pe_machine *m)
     uart_state *u = &m->board.uart;
     const uint32_t depth = u->lcrh & LCR_FEN ? UART_FIFO : 1;
     bool moved = false;
-    while (u->fifo_count < depth && m->in.count) {
+    /* A disabled UART receives nothing: input waits for the driver, or for SYS_READC. */
+    while (u->cr & CR_UARTEN && u->fifo_count < depth && m->in.count) {
         u->fifo[(u->fifo_head + u->fifo_count++) % UART_FIFO] = (uint8_t)console_get(m);
         moved = true;
     }
@@ -201,7 +203,10 @@ void uart_write(pe_machine *m, uint32_t offset, uint32_t value)
         u->lcrh = value & 0xff;
         uart_pull_input(m);
         break;
-    case UARTCR: u->cr = value & 0xffff; break;
+    case UARTCR:
+        u->cr = value & 0xffff;
+        uart_pull_input(m);
+        break;
     case UARTIFLS: u->ifls = value & 0x3f; break;
     case UARTIMSC:
         u->imsc = value & 0x7ff;

@@ -139,7 +139,8 @@ static void check_invalidation(void)
         isb();
         other = other && *word(VA_OWN) == 0x5008;
         switch_long(spaces[7], 7);
-        tap_ok(before && other && *word(VA_OWN) == 0x5009, "%s from another space: the change is seen after it", cases[i].name);
+        tap_ok(before && other && *word(VA_OWN) == 0x5009, "%s from another space: the change is seen after it",
+               cases[i].name);
         l3[0] = old;
         tlb_flush_all();
     }
@@ -157,7 +158,8 @@ static void check_reuse(void)
     dsb();
     isb();
     switch_long(spaces[4], 5);
-    tap_ok(ok && *word(VA_OWN) == 0x5004 && probe_fetch(VA_CODE, 0) == 4, "an ASID serves another space after TLBIASID");
+    tap_ok(ok && *word(VA_OWN) == 0x5004 && probe_fetch(VA_CODE, 0) == 4,
+           "an ASID serves another space after TLBIASID");
     tlb_flush_all();
 }
 
@@ -239,7 +241,8 @@ static void check_short(void)
     *word(PA_GLOBAL) = 0;
     switch_short(l1[1], reserved, 0x41);
     bool before = *word(VA_OWN) == 0x5001;
-    *short_l2(l1[1], VA_OWN) = data_of(9) | SHORT_SMALL | SHORT_SMALL_NORMAL | SHORT_PAGE_AP(SHORT_AP_RW) | SHORT_PAGE_NG;
+    *short_l2(l1[1], VA_OWN) =
+        data_of(9) | SHORT_SMALL | SHORT_SMALL_NORMAL | SHORT_PAGE_AP(SHORT_AP_RW) | SHORT_PAGE_NG;
     dsb();
     write_tlbiasid(0x41);
     dsb();

@@ -125,10 +125,12 @@ static void check_long_hierarchy(uint64_t *root)
     uint64_t table = *l2;
     *l2 = table | LPAE_APTABLE_NOU;
     tlb_flush_all();
-    tap_ok(!(par_long(CPW, 0xc1000000) & 1) && (par_long(CUR, 0xc1000000) & 0x7f) == 0x1f, "long, APTable[0]: user faults");
+    tap_ok(!(par_long(CPW, 0xc1000000) & 1) && (par_long(CUR, 0xc1000000) & 0x7f) == 0x1f,
+           "long, APTable[0]: user faults");
     *l2 = table | LPAE_APTABLE_RO;
     tlb_flush_all();
-    tap_ok((par_long(CPW, 0xc1000000) & 0x7f) == 0x1f && !(par_long(CUR, 0xc1000000) & 1), "long, APTable[1]: writes fault");
+    tap_ok((par_long(CPW, 0xc1000000) & 0x7f) == 0x1f && !(par_long(CUR, 0xc1000000) & 1),
+           "long, APTable[1]: writes fault");
     *l2 = table;
     tlb_flush_all();
 }
@@ -199,7 +201,8 @@ static void set_short(uint32_t *root, enum leaf leaf, uint32_t descriptor)
     uint32_t copies = leaf == SUPERSECTION || leaf == LARGE_PAGE ? 16 : 1;
     for (uint32_t i = 0; i < copies; i++) {
         if (leaf == LARGE_PAGE || leaf == SMALL_PAGE)
-            *short_l2(root, 0x90000000 + (SHORT_OFFSET & (leaf == LARGE_PAGE ? ~0xffffu : ~0xfffu)) + i * PAGE) = descriptor;
+            *short_l2(root, 0x90000000 + (SHORT_OFFSET & (leaf == LARGE_PAGE ? ~0xffffu : ~0xfffu)) + i * PAGE) =
+                descriptor;
         else
             *short_l1(root, VA + i * MB) = descriptor;
     }
@@ -273,7 +276,8 @@ static void check_no_side_effects(uint32_t va)
         translate(stage, va);
     uint32_t dfsr = read_dfsr(), dfar = read_dfar();
     struct trap t = trap_end();
-    tap_ok(t.count == 0 && dfsr == 0x5a && dfar == 0x12345678, "a fault in an AT operation takes no exception, leaves DFSR, DFAR");
+    tap_ok(t.count == 0 && dfsr == 0x5a && dfar == 0x12345678,
+           "a fault in an AT operation takes no exception, leaves DFSR, DFAR");
 }
 
 /* The operations see the tables, not a stale TLB entry that was invalidated. */

@@ -26,8 +26,9 @@ static struct {
     volatile uint64_t twice __attribute__((aligned(64)));
 } shared;
 
-void exclusive_add_word(volatile uint32_t *at, uint32_t count), exclusive_add_half(volatile uint16_t *at, uint32_t count),
-    exclusive_add_byte(volatile uint8_t *at, uint32_t count), exclusive_add_double(volatile uint64_t *at, uint32_t count),
+void exclusive_add_word(volatile uint32_t *at, uint32_t count),
+    exclusive_add_half(volatile uint16_t *at, uint32_t count), exclusive_add_byte(volatile uint8_t *at, uint32_t count),
+    exclusive_add_double(volatile uint64_t *at, uint32_t count),
     exclusive_add_word_thumb(volatile uint32_t *at, uint32_t count);
 
 static uint32_t add_word(uint32_t count)

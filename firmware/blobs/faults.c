@@ -80,9 +80,10 @@ void check_accesses(const char *name, uint32_t va, const uint32_t fsr[6])
         if (ok)
             continue;
         bad++;
-        tap_note("  %s at %08x: expected fsr %03x, got %u x %s pc %08x dfsr %03x dfar %08x ifsr %03x ifar %08x spsr %08x",
-                 access_names[access], (unsigned)at, (unsigned)fsr[access], (unsigned)t.count, trap_name(t.kind),
-                 (unsigned)t.pc, (unsigned)t.dfsr, (unsigned)t.dfar, (unsigned)t.ifsr, (unsigned)t.ifar, (unsigned)t.spsr);
+        tap_note(
+            "  %s at %08x: expected fsr %03x, got %u x %s pc %08x dfsr %03x dfar %08x ifsr %03x ifar %08x spsr %08x",
+            access_names[access], (unsigned)at, (unsigned)fsr[access], (unsigned)t.count, trap_name(t.kind),
+            (unsigned)t.pc, (unsigned)t.dfsr, (unsigned)t.dfar, (unsigned)t.ifsr, (unsigned)t.ifar, (unsigned)t.spsr);
     }
     tap_ok(bad == 0, "%s", name);
 }

@@ -74,8 +74,12 @@ static void check_rights(const char *name, unsigned level, uint64_t attributes, 
     /* for user code WXN counts what user mode can write */
     bool user_xn = (attributes & LPAE_XN) || ((sctlr & SCTLR_WXN) && write && user);
     uint32_t deny = PERMISSION(level);
-    const uint32_t fsr[6] = {0, write ? 0 : deny, xn || pxn ? deny : 0,
-                             user ? 0 : deny, user && write ? 0 : deny, user && !user_xn ? 0 : deny};
+    const uint32_t fsr[6] = {0,
+                             write ? 0 : deny,
+                             xn || pxn ? deny : 0,
+                             user ? 0 : deny,
+                             user && write ? 0 : deny,
+                             user && !user_xn ? 0 : deny};
     char text[96];
     check_accesses(label(text, name, level, attributes), va_of(level), fsr);
 }
@@ -150,8 +154,12 @@ static void check_hierarchy(void)
             bool user = cases[i].as & LPAE_AP1, write = !(cases[i].as & LPAE_AP2);
             bool xn = cases[i].as & LPAE_XN, pxn = cases[i].as & LPAE_PXN;
             uint32_t deny = PERMISSION(3);
-            const uint32_t fsr[6] = {0, write ? 0 : deny, xn || pxn ? deny : 0,
-                                     user ? 0 : deny, user && write ? 0 : deny, user && !xn ? 0 : deny};
+            const uint32_t fsr[6] = {0,
+                                     write ? 0 : deny,
+                                     xn || pxn ? deny : 0,
+                                     user ? 0 : deny,
+                                     user && write ? 0 : deny,
+                                     user && !xn ? 0 : deny};
             char text[96];
             check_accesses(label(text, cases[i].name, level, 0), va_of(3), fsr);
             *entry = old;
@@ -167,12 +175,13 @@ static void check_missing(void)
         set(level, 0);
         check_all_fault(label(text, "long L@ zero: translation fault", level, 0), va_of(level), TRANSLATION(level));
         set(level, (output_of(level) | LPAE_RW) & ~1ull);
-        check_all_fault(label(text, "long L@ bit 0 clear: translation fault", level, 0), va_of(level), TRANSLATION(level));
+        check_all_fault(label(text, "long L@ bit 0 clear: translation fault", level, 0), va_of(level),
+                        TRANSLATION(level));
         set(level, (output_of(level) | LPAE_RW) & ~LPAE_AF);
         check_all_fault(label(text, "long L@ AF clear: access flag fault", level, 0), va_of(level), ACCESS_FLAG(level));
         set(level, (output_of(level) | LPAE_NORMAL | LPAE_AP2 | LPAE_XN) & ~LPAE_AF);
-        check_all_fault(label(text, "long L@ AF clear and no rights: access flag fault goes first", level, 0), va_of(level),
-                        ACCESS_FLAG(level));
+        check_all_fault(label(text, "long L@ AF clear and no rights: access flag fault goes first", level, 0),
+                        va_of(level), ACCESS_FLAG(level));
         set(level, 0);
     }
     set(3, (uint32_t)probe_page | LPAE_RW | LPAE_BLOCK);

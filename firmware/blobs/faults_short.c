@@ -53,13 +53,14 @@ static uint32_t descriptor(enum leaf leaf, const struct rights *r)
     uint32_t pa = (uint32_t)probe_page;
     switch (leaf) {
     case SECTION:
-        return (pa & 0xfff00000) | SHORT_SECTION | SHORT_SECTION_NORMAL | SHORT_SECTION_AP(r->ap) | SHORT_DOMAIN(DOMAIN) |
-               (r->xn ? SHORT_SECTION_XN : 0) | (r->pxn ? SHORT_PXN_SECTION : 0);
+        return (pa & 0xfff00000) | SHORT_SECTION | SHORT_SECTION_NORMAL | SHORT_SECTION_AP(r->ap) |
+               SHORT_DOMAIN(DOMAIN) | (r->xn ? SHORT_SECTION_XN : 0) | (r->pxn ? SHORT_PXN_SECTION : 0);
     case SUPERSECTION:
         return (pa & 0xff000000) | SHORT_SUPERSECTION | SHORT_SECTION_NORMAL | SHORT_SECTION_AP(r->ap) |
                (r->xn ? SHORT_SECTION_XN : 0) | (r->pxn ? SHORT_PXN_SECTION : 0);
     case LARGE_PAGE:
-        return (pa & 0xffff0000) | SHORT_LARGE | SHORT_LARGE_NORMAL | SHORT_PAGE_AP(r->ap) | (r->xn ? SHORT_LARGE_XN : 0);
+        return (pa & 0xffff0000) | SHORT_LARGE | SHORT_LARGE_NORMAL | SHORT_PAGE_AP(r->ap) |
+               (r->xn ? SHORT_LARGE_XN : 0);
     default: return pa | SHORT_SMALL | SHORT_SMALL_NORMAL | SHORT_PAGE_AP(r->ap) | (r->xn ? SHORT_SMALL_XN : 0);
     }
 }
@@ -70,7 +71,8 @@ static void set(enum leaf leaf, uint32_t value, bool pxn)
     uint32_t copies = leaf == SUPERSECTION || leaf == LARGE_PAGE ? 16 : 1;
     for (uint32_t i = 0; i < copies; i++) {
         if (is_page(leaf))
-            *short_l2(root, (leaf_va[leaf] & 0xffff0000) + (copies > 1 ? i * PAGE : va_of(leaf) - leaf_va[leaf])) = value;
+            *short_l2(root, (leaf_va[leaf] & 0xffff0000) + (copies > 1 ? i * PAGE : va_of(leaf) - leaf_va[leaf])) =
+                value;
         else
             *short_l1(root, leaf_va[leaf] + i * MB) = value;
     }
@@ -161,12 +163,14 @@ static void check_simple_permissions(void)
         struct rights young = {6, true, false};
         char text[96];
         set_rights(leaf, &young);
-        check_all_fault(describe(text, leaf, " with AFE, AP[0] clear and no rights: access flag fault goes first", NULL),
-                        va_of(leaf), access_flag[is_page(leaf)]);
+        check_all_fault(
+            describe(text, leaf, " with AFE, AP[0] clear and no rights: access flag fault goes first", NULL),
+            va_of(leaf), access_flag[is_page(leaf)]);
         if (leaf != SUPERSECTION) {
             set_domain(domain_of(leaf), 0);
-            check_all_fault(describe(text, leaf, " with AFE, AP[0] clear, no access to the domain: access flag fault", NULL),
-                            va_of(leaf), access_flag[is_page(leaf)]);
+            check_all_fault(
+                describe(text, leaf, " with AFE, AP[0] clear, no access to the domain: access flag fault", NULL),
+                va_of(leaf), access_flag[is_page(leaf)]);
         }
     }
     set_domain(DOMAIN, CLIENT);
@@ -188,11 +192,12 @@ static void check_domains(void)
         set_domain(DOMAIN, 0);
         check_all_fault(describe(text, leaf, " in a domain without access: domain fault", NULL), va_of(leaf), fault);
         set_rights(leaf, &none);
-        check_all_fault(describe(text, leaf, " without rights in a domain without access: domain fault goes first", NULL),
-                        va_of(leaf), fault);
+        check_all_fault(
+            describe(text, leaf, " without rights in a domain without access: domain fault goes first", NULL),
+            va_of(leaf), fault);
         set_domain(DOMAIN, MANAGER);
-        check_accesses(describe(text, leaf, " without rights, XN, in a manager domain: everything works", NULL), va_of(leaf),
-                       nothing);
+        check_accesses(describe(text, leaf, " without rights, XN, in a manager domain: everything works", NULL),
+                       va_of(leaf), nothing);
         set_domain(DOMAIN, CLIENT);
     }
 }
@@ -203,7 +208,8 @@ static void check_missing(void)
     char text[96];
     for (uint32_t access = 0; access < 2; access++) {
         set_domain(DOMAIN, access);
-        const char *what = access ? " missing: translation fault" : " missing in a domain without access: translation fault";
+        const char *what =
+            access ? " missing: translation fault" : " missing in a domain without access: translation fault";
         for (enum leaf leaf = SECTION; leaf < N_LEAVES; leaf++) {
             uint32_t invalid = is_page(leaf) ? 0xfffffffc & (uint32_t)probe_page : SHORT_DOMAIN(DOMAIN);
             set(leaf, invalid, false);

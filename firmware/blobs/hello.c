@@ -77,7 +77,7 @@ static void check_semihosting(void)
     static const char star = '*', end = '\n';
     semihost_call(SYS_WRITEC, (uint32_t)&star);
     semihost_call_thumb(SYS_WRITEC, (uint32_t)&end);
-    semihost_call_thumb(SYS_WRITE0, (uint32_t) "# written by Thumb SVC 0xab\n");
+    semihost_call_thumb(SYS_WRITE0, (uint32_t)"# written by Thumb SVC 0xab\n");
 }
 
 int main(void)

@@ -13,7 +13,7 @@
 #define BLOCK       0xc0000000u /* 2 MB blocks */
 #define HIGH_TABLES 0xe0000000u /* where code of this blob writes tables that lie above 4 GB */
 
-#define MOV_R0(n) (0xe3000000u | ((n)&0xf000u) << 4 | ((n)&0xfffu))
+#define MOV_R0(n) (0xe3000000u | ((n) & 0xf000u) << 4 | ((n) & 0xfffu))
 #define BX_LR     0xe12fff1eu
 
 static uint64_t *root;
@@ -124,11 +124,13 @@ static void check_tables(uint64_t pa)
     *(volatile uint32_t *)(CLEAR + 2 * MB + 0x40) = 0x8888;
     root[3] = pa | LPAE_TABLE;
     tlb_flush_all();
-    tap_equal(*(volatile uint32_t *)(0xc0000040), 0x8888, "%llx: a level 2 table there translates", (unsigned long long)pa);
+    tap_equal(*(volatile uint32_t *)(0xc0000040), 0x8888, "%llx: a level 2 table there translates",
+              (unsigned long long)pa);
     trap_begin();
     probe_read(0xc0200000, 0);
     t = trap_end();
-    tap_ok(t.count == 1 && (t.dfsr & 0x23f) == 0x206, "%llx: an empty entry of it faults at level 2", (unsigned long long)pa);
+    tap_ok(t.count == 1 && (t.dfsr & 0x23f) == 0x206, "%llx: an empty entry of it faults at level 2",
+           (unsigned long long)pa);
     root[3] = l1;
     tlb_flush_all();
 }
@@ -189,13 +191,12 @@ static void check_spread(uint64_t end)
 }
 
 static const uint64_t places[] = {
-    0x0ffe00000ull, /* the last 2 MB below 4 GB */
-    0x100000000ull, /* the first page above */
-    0x140000000ull, /* RAM offset 4 GB */
-    0x17ffff000ull, 0x1c0201000ull,
-    0x23ffff000ull, /* the last page of 8 GB */
-    0x240000000ull, /* needs more than 8 GB */
-    0x43ffff000ull, /* the last page of 16 GB */
+    0x0ffe00000ull,                                 /* the last 2 MB below 4 GB */
+    0x100000000ull,                                 /* the first page above */
+    0x140000000ull,                                 /* RAM offset 4 GB */
+    0x17ffff000ull, 0x1c0201000ull, 0x23ffff000ull, /* the last page of 8 GB */
+    0x240000000ull,                                 /* needs more than 8 GB */
+    0x43ffff000ull,                                 /* the last page of 16 GB */
 };
 
 int main(void)

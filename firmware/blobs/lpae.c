@@ -79,7 +79,8 @@ static void check_mappings(void)
 static void check_ignored_bits(void)
 {
     uint32_t va = VA_4K + 0x20000;
-    /* bits 55 to 58 belong to software; the contiguous hint (52) may be ignored; a block ignores output bits below its size */
+    /* bits 55 to 58 belong to software; the contiguous hint (52) may be ignored; a block ignores output bits below its
+     * size */
     *lpae_slot(root, va, 3) = CLEAR | LPAE_RW | LPAE_PAGE | 0x0780000000000000ull;
     *lpae_slot(root, VA_2M + 8 * MB, 2) = (CLEAR + 2 * MB) | LPAE_RW | LPAE_BLOCK | 0x0780000000000000ull;
     tlb_flush_all();
@@ -156,7 +157,8 @@ struct split {
 };
 
 extern const char split_code[];
-_Static_assert(__builtin_offsetof(struct split, va) == 44 && __builtin_offsetof(struct split, par) == 112, "lpae_asm.S");
+_Static_assert(__builtin_offsetof(struct split, va) == 44 && __builtin_offsetof(struct split, par) == 112,
+               "lpae_asm.S");
 void split_run(uint32_t function, struct split *s);
 
 static struct split split;
@@ -169,7 +171,8 @@ static void make_split_tables(void)
         for (uint32_t g = 0; g < 4; g++) {
             tables[t][g] = lpae_new();
             for (uint32_t i = 0; i < 512; i++)
-                tables[t][g][i] = ((t ? OUT1 : OUT0) + (uint64_t)g * 0x40000000 + (uint64_t)i * 2 * MB) | LPAE_RW | LPAE_BLOCK;
+                tables[t][g][i] =
+                    ((t ? OUT1 : OUT0) + (uint64_t)g * 0x40000000 + (uint64_t)i * 2 * MB) | LPAE_RW | LPAE_BLOCK;
         }
     }
     for (uint32_t i = 0; i < 16; i++)
@@ -214,8 +217,8 @@ static bool par_is(uint64_t par, uint32_t va, uint32_t t0, uint32_t t1, uint32_t
 static void fill_addresses(uint32_t t0, uint32_t t1)
 {
     uint32_t last0 = 0xffffffffu >> t0, first1 = ~(0xffffffffu >> t1);
-    const uint32_t va[] = {0,          0x01fff000, 0x02000000,     last0,      last0 + 1,  first1, first1 - 1, 0xffffffff,
-                           0x40000000, 0x7fffffff, 0x80000000, 0xbfffffff, 0xc0000000, 0xfe000000};
+    const uint32_t va[] = {0,          0x01fff000, 0x02000000, last0,      last0 + 1,  first1,     first1 - 1,
+                           0xffffffff, 0x40000000, 0x7fffffff, 0x80000000, 0xbfffffff, 0xc0000000, 0xfe000000};
     split.n = sizeof va / sizeof va[0];
     for (uint32_t i = 0; i < split.n; i++)
         split.va[i] = va[i];
@@ -224,7 +227,8 @@ static void fill_addresses(uint32_t t0, uint32_t t1)
 static void run_split(uint32_t t0, uint32_t t1, uint32_t epd, uint64_t *level1[2])
 {
     fill_addresses(t0, t1);
-    split.ttbcr = LPAE_TTBCR | TTBCR_T0SZ(t0) | TTBCR_T1SZ(t1) | (epd & 1 ? TTBCR_EPD0 : 0) | (epd & 2 ? TTBCR_EPD1 : 0);
+    split.ttbcr =
+        LPAE_TTBCR | TTBCR_T0SZ(t0) | TTBCR_T1SZ(t1) | (epd & 1 ? TTBCR_EPD0 : 0) | (epd & 2 ? TTBCR_EPD1 : 0);
     split.ttbr0 = split_base(0, t0, level1[0]);
     split.ttbr1 = split_base(1, t1, level1[1]);
     split.old_ttbr0 = split.old_ttbr1 = (uint32_t)root;

@@ -17,7 +17,7 @@
 #define ASID    0x21u
 #define ROUNDS  20u
 
-#define MOV_R0(n) (0xe3000000u | ((n)&0xf000u) << 4 | ((n)&0xfffu))
+#define MOV_R0(n) (0xe3000000u | ((n) & 0xf000u) << 4 | ((n) & 0xfffu))
 #define BX_LR     0xe12fff1eu
 
 static uint64_t *root;

@@ -141,7 +141,8 @@ static void check_remap(void)
     tlb_flush_all();
 }
 
-/* ---- TTBCR.N and PD0/PD1 by address translation; the code lies in the first 32 MB, which TTBR0 keeps for all N ---- */
+/* ---- TTBCR.N and PD0/PD1 by address translation; the code lies in the first 32 MB, which TTBR0 keeps for all N ----
+ */
 
 #define OUT0 0x50000000u
 #define OUT1 0xa0000000u
@@ -153,7 +154,8 @@ struct split {
     uint32_t va[16];
     uint32_t par[16];
 };
-_Static_assert(__builtin_offsetof(struct split, va) == 24 && __builtin_offsetof(struct split, par) == 88, "short_asm.S");
+_Static_assert(__builtin_offsetof(struct split, va) == 24 && __builtin_offsetof(struct split, par) == 88,
+               "short_asm.S");
 
 extern const char split_code[];
 void split_run(uint32_t function, struct split *s);
@@ -184,9 +186,8 @@ static uint32_t expected_par(uint32_t va, uint32_t n, uint32_t pd)
 static void check_split(uint32_t n, uint32_t pd)
 {
     uint32_t edge = n ? 1u << (32 - n) : 0x80000000;
-    const uint32_t va[] = {0,          0x01fff000, 0x02000000, edge - 1,   edge,
-                           edge * 2,   0x40000000, 0x7fffffff, 0x80000000, 0xc0000000,
-                           0xfe000000, 0xffffffff};
+    const uint32_t va[] = {0,          0x01fff000, 0x02000000, edge - 1,   edge,       edge * 2,
+                           0x40000000, 0x7fffffff, 0x80000000, 0xc0000000, 0xfe000000, 0xffffffff};
     split.n = sizeof va / sizeof va[0];
     for (uint32_t i = 0; i < split.n; i++)
         split.va[i] = va[i];
@@ -199,7 +200,8 @@ static void check_split(uint32_t n, uint32_t pd)
         uint32_t expected = expected_par(split.va[i], n, pd);
         uint32_t got = split.par[i] & 1 ? split.par[i] & 0x3f : split.par[i] & 0xfffff000;
         if (got != expected && bad++ == 0)
-            tap_note("va %08x: par %08x, expected %08x", (unsigned)split.va[i], (unsigned)split.par[i], (unsigned)expected);
+            tap_note("va %08x: par %08x, expected %08x", (unsigned)split.va[i], (unsigned)split.par[i],
+                     (unsigned)expected);
     }
     tap_ok(bad == 0, "TTBCR.N %u%s: %u addresses go to the right table or fault", (unsigned)n, pd & 2 ? " PD1" : "",
            (unsigned)split.n);

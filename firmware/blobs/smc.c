@@ -16,7 +16,7 @@
 #define VA_WX   0x80300000u /* the same page, writable and executable */
 #define ROUNDS  200u
 
-#define MOV_R0(n) (0xe3000000u | ((n)&0xf000u) << 4 | ((n)&0xfffu)) /* movw r0, #n */
+#define MOV_R0(n) (0xe3000000u | ((n) & 0xf000u) << 4 | ((n) & 0xfffu)) /* movw r0, #n */
 #define BX_LR     0xe12fff1eu
 
 static uint64_t *root;
@@ -152,15 +152,14 @@ static void check_code_that_writes_beside_itself(void)
 static void check_next_instruction(void)
 {
     static const uint32_t code[] = {
-        0xe59f1018u,   /* ldr r1, [pc, #24]: the new instruction */
-        0xe58f100cu,   /* str r1, [pc, #12]: over the movw below */
-        0xf57ff04fu,   /* dsb */
-        0xee070f15u,   /* mcr p15, 0, r0, c7, c5, 0: ICIALLU */
-        0xf57ff04fu,   /* dsb */
-        0xf57ff06fu,   /* isb */
-        0xe3000000u,   /* overwritten */
-        BX_LR,
-        0,
+        0xe59f1018u, /* ldr r1, [pc, #24]: the new instruction */
+        0xe58f100cu, /* str r1, [pc, #12]: over the movw below */
+        0xf57ff04fu, /* dsb */
+        0xee070f15u, /* mcr p15, 0, r0, c7, c5, 0: ICIALLU */
+        0xf57ff04fu, /* dsb */
+        0xf57ff06fu, /* isb */
+        0xe3000000u, /* overwritten */
+        BX_LR,       0,
     };
     uint32_t bad = 0;
     for (uint32_t round = 0; round < 50; round++) {
@@ -202,7 +201,8 @@ void store_thumb(uint32_t va, uint32_t low, uint32_t high);
 
 static void check_stores(void)
 {
-    static const char *const names[] = {"STRB", "STRH", "STRD", "STM", "STREX", "STR in Thumb state", "STR in user mode"};
+    static const char *const names[] = {
+        "STRB", "STRH", "STRD", "STM", "STREX", "STR in Thumb state", "STR in user mode"};
     for (uint32_t kind = 0; kind < sizeof names / sizeof names[0]; kind++) {
         uint32_t bad = 0, va = VA_W + 0xc00;
         for (uint32_t round = 0; round < 50; round++) {

@@ -7,8 +7,8 @@
 #include "tap.h"
 #include "trap.h"
 
-#define VA 0x80000000u /* pages for data; the TLB is flushed before each use */
-#define PA 0x42000000u
+#define VA      0x80000000u /* pages for data; the TLB is flushed before each use */
+#define PA      0x42000000u
 #define N_PAGES 16u
 
 #define VA_CODE 0x80100000u /* two pages for code that crosses from one to the other */
@@ -126,9 +126,9 @@ static void check_case(const struct it_case *c, bool user)
     }
     ok = ok && n == faults;
     if (!tap_ok(ok, "%s: %s, each access faults and is repeated", c->name, mode))
-        tap_note("  executed %02x, expected %02x; faults on pages %x, expected %x; ITSTATE %02x %02x %02x", (unsigned)faulting,
-                 (unsigned)c->expected, (unsigned)faulted_pages, (unsigned)c->pages, (unsigned)seen_it[0],
-                 (unsigned)seen_it[1], (unsigned)seen_it[2]);
+        tap_note("  executed %02x, expected %02x; faults on pages %x, expected %x; ITSTATE %02x %02x %02x",
+                 (unsigned)faulting, (unsigned)c->expected, (unsigned)faulted_pages, (unsigned)c->pages,
+                 (unsigned)seen_it[0], (unsigned)seen_it[1], (unsigned)seen_it[2]);
 }
 
 /* ---- a fault that is skipped, as an exception table would ---- */
@@ -165,8 +165,8 @@ static void check_exceptions(void)
         exception_it = 0xff;
         uint32_t executed = run_case(&c, user);
         /* user mode leaves by an SVC of its own, which is not passed to the hook */
-        tap_ok(executed == 0x3d && exception_it == 0x18, "SVC in ite eq, %s: SPSR has the ITSTATE of the next instruction",
-               user ? "user" : "privileged");
+        tap_ok(executed == 0x3d && exception_it == 0x18,
+               "SVC in ite eq, %s: SPSR has the ITSTATE of the next instruction", user ? "user" : "privileged");
         c.code = it_udf;
         exception_it = 0xff;
         executed = run_case(&c, user);
@@ -223,7 +223,8 @@ static void check_fetch_faults(void)
         uint32_t executed = run_case(&c, user);
         trap_set_hook(0);
         bool ok = executed == 0x37 && fetch.count == 1 && fetch.ifar == VA_CODE + PAGE && fetch.pc == fetch.ifar;
-        if (!tap_ok(ok && fetch.it == 0x12, "itett eq over a page end, %s: the fetch of its second instruction faults", mode))
+        if (!tap_ok(ok && fetch.it == 0x12, "itett eq over a page end, %s: the fetch of its second instruction faults",
+                    mode))
             tap_note("  executed %02x, %u faults, ifar %08x pc %08x it %02x", (unsigned)executed, (unsigned)fetch.count,
                      (unsigned)fetch.ifar, (unsigned)fetch.pc, (unsigned)fetch.it);
         uint32_t wide = place_code(cross_wide, cross_wide_page, cross_wide_end);

@@ -110,7 +110,8 @@ static void check_user_access(void)
         struct trap granted = trap_end();
         tap_ok(denied.count == 1 && denied.kind == TRAP_UNDEF && denied.pc == (uint32_t)cases[i].code,
                "%s in user mode is undefined without its bit in CNTKCTL", cases[i].name);
-        tap_ok(granted.count == 0 && value - before < MS * 1000, "%s in user mode reads the counter with it", cases[i].name);
+        tap_ok(granted.count == 0 && value - before < MS * 1000, "%s in user mode reads the counter with it",
+               cases[i].name);
     }
     write_cntkctl(0);
     isb();
@@ -137,7 +138,8 @@ static void check_registers(const struct timer *t)
     t->set_tval(1000 * MS);
     isb();
     uint64_t cval = t->cval();
-    tap_ok(cval >= before + 1000 * MS && cval <= t->count() + 1000 * MS, "%s timer: TVAL sets CVAL to the count and it", t->name);
+    tap_ok(cval >= before + 1000 * MS && cval <= t->count() + 1000 * MS, "%s timer: TVAL sets CVAL to the count and it",
+           t->name);
     uint32_t tval = t->tval();
     tap_ok(tval <= 1000 * MS && tval > 0, "%s timer: TVAL reads what is left", t->name);
     t->set_tval(0xffffffff);
@@ -154,7 +156,8 @@ static void check_registers(const struct timer *t)
     }
     while (!(t->ctl() & CNT_ISTATUS) && t->count() < deadline + 10 * MS)
         ;
-    tap_ok(!early && (t->ctl() & CNT_ISTATUS), "%s timer: ISTATUS comes when the count reaches CVAL, not before", t->name);
+    tap_ok(!early && (t->ctl() & CNT_ISTATUS), "%s timer: ISTATUS comes when the count reaches CVAL, not before",
+           t->name);
     t->set_ctl(0);
     isb();
 }
@@ -205,8 +208,8 @@ static void check_interrupt(const struct timer *t)
     tap_equal(irqs, 1, "%s timer: one interrupt", t->name);
     tap_equal(irq_id, t->intid, "%s timer: its number is %u", t->name, (unsigned)t->intid);
     tap_ok(irq_count >= due, "%s timer: not before its time", t->name);
-    tap_ok(!gic_is_pending(t->intid) && !gic_is_active(t->intid), "%s timer: neither pending nor active after EOI and mask",
-           t->name);
+    tap_ok(!gic_is_pending(t->intid) && !gic_is_active(t->intid),
+           "%s timer: neither pending nor active after EOI and mask", t->name);
 
     irqs = 0;
     t->set_ctl(CNT_ENABLE); /* still due: unmasking is enough */
@@ -293,9 +296,11 @@ static void check_wfi(const struct timer *t)
     t->set_cval(due);
     t->set_ctl(CNT_ENABLE);
     isb();
-    while (!(read_isr() & CPSR_I))
+    tap_equal(read_isr() & CPSR_I, 0, "%s timer: ISR.I is clear before it is due", t->name);
+    while (!gic_is_pending(t->intid))
         wfi();
     uint64_t woken = t->count();
+    tap_equal(read_isr() & CPSR_I, CPSR_I, "%s timer: ISR.I is set when it is pending", t->name);
     tap_ok(woken >= due, "%s timer: WFI with IRQs masked in CPSR wakes up when it is due", t->name);
     tap_ok(irqs == 0 && gic_is_pending(t->intid), "%s timer: the interrupt is pending, not taken", t->name);
     irq_enable();

@@ -28,12 +28,9 @@ struct leaf {
 };
 
 static const struct leaf leaves[] = {
-    {"long 4 KB page", LONG, 0x80000000, PAGE, PAGE},
-    {"long 2 MB block", LONG, 0xc0000000, 2 * MB, 2 * MB},
-    {"short small page", SHORT, 0x80000000, PAGE, PAGE},
-    {"short large page", SHORT, 0x80100000, 64 * KB, PAGE},
-    {"short section", SHORT, 0x80200000, MB, MB},
-    {"short supersection", SHORT, 0x81000000, 16 * MB, MB},
+    {"long 4 KB page", LONG, 0x80000000, PAGE, PAGE},    {"long 2 MB block", LONG, 0xc0000000, 2 * MB, 2 * MB},
+    {"short small page", SHORT, 0x80000000, PAGE, PAGE}, {"short large page", SHORT, 0x80100000, 64 * KB, PAGE},
+    {"short section", SHORT, 0x80200000, MB, MB},        {"short supersection", SHORT, 0x81000000, 16 * MB, MB},
 };
 #define N_LEAVES (sizeof leaves / sizeof leaves[0])
 
@@ -82,11 +79,15 @@ struct operation {
 };
 
 static const struct operation operations[] = {
-    {"TLBIALL", write_tlbiall, NONE},         {"TLBIMVA", write_tlbimva, VA},
+    {"TLBIALL", write_tlbiall, NONE},
+    {"TLBIMVA", write_tlbimva, VA},
     {"TLBIMVA of another ASID", write_tlbimva, VA_ASID},
-    {"TLBIMVAA", write_tlbimvaa, VA},         {"TLBIALLIS", write_tlbiallis, NONE},
-    {"TLBIMVAIS", write_tlbimvais, VA},       {"TLBIMVAAIS", write_tlbimvaais, VA},
-    {"DTLBIALL", write_dtlbiall, NONE},       {"DTLBIMVA", write_dtlbimva, VA},
+    {"TLBIMVAA", write_tlbimvaa, VA},
+    {"TLBIALLIS", write_tlbiallis, NONE},
+    {"TLBIMVAIS", write_tlbimvais, VA},
+    {"TLBIMVAAIS", write_tlbimvaais, VA},
+    {"DTLBIALL", write_dtlbiall, NONE},
+    {"DTLBIMVA", write_dtlbimva, VA},
 };
 #define N_OPERATIONS (sizeof operations / sizeof operations[0])
 
@@ -139,7 +140,8 @@ static void check_operation(const struct leaf *leaf, const struct operation *op)
     /* one address, none of those that were read */
     run_operation(op, leaf->va + (0x77000 & (leaf->size - 1)));
     uint32_t after = count_marked(leaf, PA_NEW);
-    tap_equal(before * 100 + stale * 10 + after, N_PLACES * 111, "%s, %s: stale until it, new after it", leaf->name, op->name);
+    tap_equal(before * 100 + stale * 10 + after, N_PLACES * 111, "%s, %s: stale until it, new after it", leaf->name,
+              op->name);
 }
 
 /* Break before make: the entry goes, the operation, the new entry comes. */
@@ -156,10 +158,12 @@ static void check_break_before_make(const struct leaf *leaf)
     for (uint32_t i = 0; i < N_PLACES; i++)
         probe_read(place(leaf, i), 0);
     struct trap t = trap_end();
-    tap_equal(before * 10 + stale, N_PLACES * 11, "%s: an unmapped page can be read as long as its entry is cached", leaf->name);
+    tap_equal(before * 10 + stale, N_PLACES * 11, "%s: an unmapped page can be read as long as its entry is cached",
+              leaf->name);
     tap_ok(t.count == N_PLACES && t.kind == TRAP_DABT, "%s: break, %s: every page of it faults", leaf->name, op->name);
     set_leaf(leaf, PA_NEW);
-    tap_equal(count_marked(leaf, PA_NEW), N_PLACES, "%s: make: seen at once, for an entry that faults is not cached", leaf->name);
+    tap_equal(count_marked(leaf, PA_NEW), N_PLACES, "%s: make: seen at once, for an entry that faults is not cached",
+              leaf->name);
 }
 
 static void check_leaf(const struct leaf *leaf)

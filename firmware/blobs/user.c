@@ -8,7 +8,8 @@
 #include "trap.h"
 
 extern const char user_svc_arm[], user_svc_thumb[], user_cpsr[], user_mode_change[], user_mode_change_end[];
-extern const char undef_udf_arm[], undef_udf_thumb[], undef_wide_thumb[], undef_mcr[], undef_mrc[], undef_hvc[], undef_smc[];
+extern const char undef_udf_arm[], undef_udf_thumb[], undef_wide_thumb[], undef_mcr[], undef_mrc[], undef_hvc[],
+    undef_smc[];
 uint32_t banked_test(uint32_t *out);
 int32_t psci_smc_version(void);
 int32_t psci_hvc_version_thumb(void);
@@ -39,8 +40,10 @@ static void check_svc(void)
         struct trap t = trap_end();
         tap_ok(t.count == 1 && t.kind == TRAP_SVC && t.svc == cases[i].immediate, "%s", cases[i].name);
         tap_equal(t.pc, (uint32_t)cases[i].code + cases[i].size, "  its return address is the next instruction");
-        tap_equal(t.spsr & (CPSR_MODE | CPSR_T), CPSR_MODE_USR | (cases[i].thumb ? CPSR_T : 0), "  SPSR: user mode and its state");
-        tap_equal(t.entry_cpsr & (CPSR_MODE | CPSR_T | CPSR_I), CPSR_MODE_SVC | CPSR_I, "  CPSR: SVC mode, ARM, IRQ masked");
+        tap_equal(t.spsr & (CPSR_MODE | CPSR_T), CPSR_MODE_USR | (cases[i].thumb ? CPSR_T : 0),
+                  "  SPSR: user mode and its state");
+        tap_equal(t.entry_cpsr & (CPSR_MODE | CPSR_T | CPSR_I), CPSR_MODE_SVC | CPSR_I,
+                  "  CPSR: SVC mode, ARM, IRQ masked");
         tap_equal(result, 0x12, "  and user mode goes on after it");
     }
 }
@@ -54,7 +57,8 @@ static void check_mode(void)
     uint32_t cpsr = user_call((uint32_t)user_mode_change, 0, 0);
     struct trap t = trap_end();
     tap_ok(t.count == 0, "CPS and MSR CPSR_c in user mode are not undefined");
-    tap_equal(cpsr & (CPSR_MODE | CPSR_I | CPSR_F), CPSR_MODE_USR | (read_cpsr() & (CPSR_I | CPSR_F)), "  and change nothing");
+    tap_equal(cpsr & (CPSR_MODE | CPSR_I | CPSR_F), CPSR_MODE_USR | (read_cpsr() & (CPSR_I | CPSR_F)),
+              "  and change nothing");
     uint32_t banked[8];
     tap_equal(banked_test(banked), 0, "SP, LR and SPSR of six modes and R8-R12 of FIQ mode are banked");
 }
@@ -100,11 +104,11 @@ struct unprivileged {
     bool write;
 };
 
-uint32_t t_ldrt(uint32_t, uint32_t), t_ldrbt(uint32_t, uint32_t), t_ldrht(uint32_t, uint32_t), t_ldrsbt(uint32_t, uint32_t),
-    t_ldrsht(uint32_t, uint32_t), t_ldrt_register(uint32_t, uint32_t), t_ldrt_thumb(uint32_t, uint32_t),
-    t_ldrbt_thumb(uint32_t, uint32_t), t_ldrht_thumb(uint32_t, uint32_t), t_strt(uint32_t, uint32_t), t_strbt(uint32_t, uint32_t),
-    t_strht(uint32_t, uint32_t), t_strt_register(uint32_t, uint32_t), t_strt_thumb(uint32_t, uint32_t),
-    t_strbt_thumb(uint32_t, uint32_t);
+uint32_t t_ldrt(uint32_t, uint32_t), t_ldrbt(uint32_t, uint32_t), t_ldrht(uint32_t, uint32_t),
+    t_ldrsbt(uint32_t, uint32_t), t_ldrsht(uint32_t, uint32_t), t_ldrt_register(uint32_t, uint32_t),
+    t_ldrt_thumb(uint32_t, uint32_t), t_ldrbt_thumb(uint32_t, uint32_t), t_ldrht_thumb(uint32_t, uint32_t),
+    t_strt(uint32_t, uint32_t), t_strbt(uint32_t, uint32_t), t_strht(uint32_t, uint32_t),
+    t_strt_register(uint32_t, uint32_t), t_strt_thumb(uint32_t, uint32_t), t_strbt_thumb(uint32_t, uint32_t);
 
 static const struct unprivileged unprivileged[] = {
     {"LDRT", t_ldrt, false},
@@ -140,8 +144,8 @@ static bool faults_as(const struct unprivileged *u, uint32_t va, enum warm warm,
     struct trap t = trap_end();
     if (status == 0)
         return t.count == 0;
-    return t.count == 1 && t.kind == TRAP_DABT && t.dfar == va && (t.dfsr & 0x83f) == (status | (u->write ? 0x800 : 0)) &&
-           (t.spsr & CPSR_MODE) == CPSR_MODE_SVC;
+    return t.count == 1 && t.kind == TRAP_DABT && t.dfar == va &&
+           (t.dfsr & 0x83f) == (status | (u->write ? 0x800 : 0)) && (t.spsr & CPSR_MODE) == CPSR_MODE_SVC;
 }
 
 static void check_unprivileged(const struct unprivileged *u)
@@ -152,7 +156,8 @@ static void check_unprivileged(const struct unprivileged *u)
          faults_as(u, PRIVATE, WRITTEN_BEFORE, 0xf) && probe_read(PRIVATE, 0) == KEPT;
     tap_ok(ok, "%s of a privileged page faults, cold and warm, and leaves it alone", u->name);
     ok = faults_as(u, READABLE, COLD, u->write ? 0xf : 0) && faults_as(u, READABLE, READ_BEFORE, u->write ? 0xf : 0);
-    ok = ok && faults_as(u, SHARED, COLD, 0) && faults_as(u, SHARED, WRITTEN_BEFORE, 0) && faults_as(u, NOWHERE, COLD, 7);
+    ok = ok && faults_as(u, SHARED, COLD, 0) && faults_as(u, SHARED, WRITTEN_BEFORE, 0) &&
+         faults_as(u, NOWHERE, COLD, 7);
     tap_ok(ok, "%s of a page that user mode can read, one that it can write, one that is not there", u->name);
 }
 
@@ -193,7 +198,8 @@ static void check_calls(void)
     tap_ok(version >= 2 && version < 0x20000, "PSCI_VERSION by HVC: %u.%u", (unsigned)version >> 16,
            (unsigned)version & 0xffff);
     tap_equal((uint32_t)psci_hvc_version_thumb(), (uint32_t)version, "PSCI_VERSION by HVC in Thumb state");
-    tap_equal((uint32_t)psci_hvc(0x8400ff00, 0, 0, 0), (uint32_t)PSCI_NOT_SUPPORTED, "an unknown PSCI function: NOT_SUPPORTED");
+    tap_equal((uint32_t)psci_hvc(0x8400ff00, 0, 0, 0), (uint32_t)PSCI_NOT_SUPPORTED,
+              "an unknown PSCI function: NOT_SUPPORTED");
     tap_equal((uint32_t)psci_hvc(PSCI_AFFINITY_INFO, 0, 0, 0), 0, "AFFINITY_INFO of CPU 0: on");
     tap_equal((uint32_t)psci_hvc(PSCI_CPU_ON, 0, (uint32_t)secondary_start, 0), (uint32_t)PSCI_ALREADY_ON,
               "CPU_ON of the running CPU: ALREADY_ON");

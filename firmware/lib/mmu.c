@@ -98,9 +98,11 @@ uint32_t *short_l2(uint32_t *root, uint32_t va)
 void short_map_identity(uint32_t *root)
 {
     for (uint32_t pa = 0; pa < RAM; pa += MB)
-        *short_l1(root, pa) = pa | SHORT_SECTION | SHORT_SECTION_DEVICE | SHORT_SECTION_XN | SHORT_SECTION_AP(SHORT_AP_RW);
+        *short_l1(root, pa) =
+            pa | SHORT_SECTION | SHORT_SECTION_DEVICE | SHORT_SECTION_XN | SHORT_SECTION_AP(SHORT_AP_RW);
     for (uint32_t pa = RAM + 2 * MB; pa < 2 * RAM; pa += MB)
-        *short_l1(root, pa) = pa | SHORT_SECTION | SHORT_SECTION_NORMAL | SHORT_SECTION_XN | SHORT_SECTION_AP(SHORT_AP_RW);
+        *short_l1(root, pa) =
+            pa | SHORT_SECTION | SHORT_SECTION_NORMAL | SHORT_SECTION_XN | SHORT_SECTION_AP(SHORT_AP_RW);
     for (uint32_t pa = RAM; pa < RAM + 2 * MB; pa += PAGE) {
         uint32_t rights = is_text(pa) ? SHORT_PAGE_AP(SHORT_AP_RO) : SHORT_PAGE_AP(SHORT_AP_RW) | SHORT_SMALL_XN;
         *short_l2(root, pa) = pa | SHORT_SMALL | SHORT_SMALL_NORMAL | rights;

@@ -52,29 +52,29 @@ void lpae_map_identity(uint64_t *root);
 void lpae_enable(const uint64_t *root);
 
 /* ---- short descriptors (B3.5) ---- */
-#define SHORT_TABLE           1u
-#define SHORT_SECTION         2u
-#define SHORT_SUPERSECTION    (2u | 1u << 18)
-#define SHORT_PXN_SECTION     1u
-#define SHORT_PXN_TABLE       4u
-#define SHORT_SECTION_XN      (1u << 4)
-#define SHORT_SECTION_AP(ap)  (((uint32_t)(ap)&3) << 10 | ((uint32_t)(ap)&4) << 13)
-#define SHORT_SECTION_NORMAL  (1u << 12 | 3u << 2 | 1u << 16) /* TEX 001, C, B, S */
-#define SHORT_SECTION_DEVICE  (1u << 2)
-#define SHORT_SECTION_NG      (1u << 17)
-#define SHORT_DOMAIN(d)       ((uint32_t)(d) << 5)
-#define SHORT_SMALL           2u
-#define SHORT_SMALL_XN        1u
-#define SHORT_LARGE           1u
-#define SHORT_LARGE_XN        (1u << 15)
-#define SHORT_PAGE_AP(ap)     (((uint32_t)(ap)&3) << 4 | ((uint32_t)(ap)&4) << 7)
-#define SHORT_SMALL_NORMAL    (1u << 6 | 3u << 2 | 1u << 10)
-#define SHORT_LARGE_NORMAL    (1u << 12 | 3u << 2 | 1u << 10)
-#define SHORT_PAGE_NG         (1u << 11)
-#define SHORT_AP_RW           3u /* privileged and user read-write */
-#define SHORT_AP_RO           7u /* privileged and user read-only */
-#define SHORT_AP_PRIV_RW      1u
-#define SHORT_DOMAIN_CLIENT0  1u /* DACR: domain 0 client, every other no access */
+#define SHORT_TABLE          1u
+#define SHORT_SECTION        2u
+#define SHORT_SUPERSECTION   (2u | 1u << 18)
+#define SHORT_PXN_SECTION    1u
+#define SHORT_PXN_TABLE      4u
+#define SHORT_SECTION_XN     (1u << 4)
+#define SHORT_SECTION_AP(ap) (((uint32_t)(ap) & 3) << 10 | ((uint32_t)(ap) & 4) << 13)
+#define SHORT_SECTION_NORMAL (1u << 12 | 3u << 2 | 1u << 16) /* TEX 001, C, B, S */
+#define SHORT_SECTION_DEVICE (1u << 2)
+#define SHORT_SECTION_NG     (1u << 17)
+#define SHORT_DOMAIN(d)      ((uint32_t)(d) << 5)
+#define SHORT_SMALL          2u
+#define SHORT_SMALL_XN       1u
+#define SHORT_LARGE          1u
+#define SHORT_LARGE_XN       (1u << 15)
+#define SHORT_PAGE_AP(ap)    (((uint32_t)(ap) & 3) << 4 | ((uint32_t)(ap) & 4) << 7)
+#define SHORT_SMALL_NORMAL   (1u << 6 | 3u << 2 | 1u << 10)
+#define SHORT_LARGE_NORMAL   (1u << 12 | 3u << 2 | 1u << 10)
+#define SHORT_PAGE_NG        (1u << 11)
+#define SHORT_AP_RW          3u /* privileged and user read-write */
+#define SHORT_AP_RO          7u /* privileged and user read-only */
+#define SHORT_AP_PRIV_RW     1u
+#define SHORT_DOMAIN_CLIENT0 1u /* DACR: domain 0 client, every other no access */
 
 /* A first-level table of 4096 entries that holds nothing. */
 uint32_t *short_new(void);

@@ -11,7 +11,8 @@ struct smp_entry_state {
     uint32_t cpsr, sctlr, mpidr;
 };
 
-/* Starts CPU 1 by PSCI, lets it turn the MMU on with root, and waits until it listens.  Returns what CPU_ON returned. */
+/* Starts CPU 1 by PSCI, lets it turn the MMU on with root, and waits until it listens.  Returns what CPU_ON returned.
+ */
 int32_t smp_start(const uint64_t *root);
 struct smp_entry_state smp_entry_state(void);
 

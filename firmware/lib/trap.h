@@ -7,7 +7,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum trap_kind { TRAP_NONE = 0, TRAP_UNDEF = 1, TRAP_SVC = 2, TRAP_PABT = 3, TRAP_DABT = 4, TRAP_IRQ = 5, TRAP_FIQ = 6 };
+enum trap_kind {
+    TRAP_NONE = 0,
+    TRAP_UNDEF = 1,
+    TRAP_SVC = 2,
+    TRAP_PABT = 3,
+    TRAP_DABT = 4,
+    TRAP_IRQ = 5,
+    TRAP_FIQ = 6
+};
 
 /* What start.S pushes; pc and cpsr are the ones to return to. */
 struct trap_frame {

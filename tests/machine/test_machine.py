@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+
+import contextlib
 import threading
 import time
 from pathlib import Path
@@ -138,7 +140,8 @@ def test_writing_a_register_changes_no_core_register() -> None:
         for number in range(13):
             regs[f"r{number}"] = 0x1111 * (number + 1)
         for name in regs.group("cp15"):
-            regs[name] = regs[name]
+            with contextlib.suppress(NativeError):  # constants refuse
+                regs[name] = regs[name]
             assert [regs[f"r{number}"] for number in range(13)] == [0x1111 * (n + 1) for n in range(13)], name
 
 
