@@ -1,4 +1,4 @@
-"""The blobs on QEMU: they fail where it differs from the architecture, as the manifest lists, and nowhere else."""
+"""The blobs on QEMU: they fail where it differs from the architecture, as listed, and nowhere else."""
 
 from __future__ import annotations
 
