@@ -250,6 +250,21 @@ static void check_fall_through(void)
     tap_equal(bad, 0, "code that falls into the next page sees that page change");
 }
 
+/* A Thumb instruction over a page end: only its second half, in the second page, changes. */
+static void check_over_page_end(void)
+{
+    uint32_t bad = 0;
+    *(volatile uint16_t *)(PA_CODE + PAGE - 2) = 0xf240; /* movw r0, #n: the low byte of the second half is n */
+    *(volatile uint16_t *)(PA_CODE + PAGE + 2) = 0x4770; /* bx lr */
+    for (uint32_t round = 0; round < 50; round++) {
+        *word(PA_CODE + PAGE + 0x800) = round;
+        *(volatile uint16_t *)(PA_CODE + PAGE) = (uint16_t)(round + 1);
+        code_sync();
+        bad += probe_fetch((VA_X + PAGE - 2) | 1, 0) != round + 1;
+    }
+    tap_equal(bad, 0, "a Thumb instruction over a page end sees its second half change");
+}
+
 int main(void)
 {
     root = lpae_new();
@@ -270,5 +285,6 @@ int main(void)
     check_remap();
     check_stores();
     check_fall_through();
+    check_over_page_end();
     return tap_finish();
 }
