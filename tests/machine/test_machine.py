@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-
 import contextlib
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from machine.images import RAM, Segment, exit_code, hello_elf, make_elf, print_code, words
 
 from pyemu.config import GIB, MIB, MachineConfig, UserError
 from pyemu.machine import Machine, StopReason, TranslationFault
 from pyemu.native import NativeError
+from tests.machine.images import RAM, Segment, exit_code, hello_elf, make_elf, print_code, words
 
 SMALL = MachineConfig(16 * MIB)
 LOOP = words(0xE2800001, 0xEAFFFFFD)  # add r0, r0, #1; b .-4
