@@ -3,7 +3,7 @@
  * clock or not at all, the address translation operations, which it would answer with its own walk, and ISR, which it
  * answers from interrupt lines that are not ours.  Code pages are searched for them, and each gets a hook at its one
  * address. */
-#include "insn.h"
+#include "machine/insn.h"
 
 #include <stdlib.h>
 

@@ -81,6 +81,7 @@ static void check_code(uint64_t pa)
     uint32_t run_block = (uint32_t)map_block(0, pa, LPAE_RX) + ((uint32_t)pa & 0x1ff000);
     uint32_t bad = 0;
     for (uint32_t i = 0; i < 50; i++) {
+        write[100] = i; /* the first store to the page is not the one that matters */
         write[4] = MOV_R0(i * 3 + 1);
         write[5] = BX_LR;
         code_sync();

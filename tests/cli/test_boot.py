@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Completed, pyemu_command
-from machine.images import RAM, SVC_HOST, Segment, exit_code, hello_elf, make_elf, print_code, words
+
+from tests.conftest import ROOT, Completed, pyemu_command
+from tests.machine.images import RAM, SVC_HOST, Segment, exit_code, hello_elf, make_elf, print_code, words
 
 Run = Callable[..., Completed]
 LOOP = words(0xE2800001, 0xEAFFFFFD)  # add r0, r0, #1; b .-4

@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from machine.images import RAM, Segment, exit_code, hello_elf, make_elf, print_code, words
 
 from pyemu.config import GIB, MIB, MachineConfig, UserError
 from pyemu.machine import Machine, StopReason
 from pyemu.mmu import Access, DescriptorKind, Fault, Regime, TranslationFault
 from pyemu.native import NativeError
+from tests.machine.images import RAM, Segment, exit_code, hello_elf, make_elf, print_code, words
 
 SMALL = MachineConfig(16 * MIB)
 LOOP = words(0xE2800001, 0xEAFFFFFD)  # add r0, r0, #1; b .-4

@@ -173,6 +173,22 @@ def test_a_large_mapping_replaces_small_ones_and_frees_their_tables(format: str)
     assert sizes(t) == ([2 * MB] * 8 if format == "lpae" else [16 * MB])
 
 
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("size", [64 * KB, MB, 2 * MB, 16 * MB, GB])
+@pytest.mark.parametrize("shift", [4 * KB, 64 * KB, MB])
+def test_a_large_leaf_is_replaced_whole_by_what_a_less_aligned_address_allows(
+    format: str, size: int, shift: int
+) -> None:
+    t = tables(format)
+    t.map(0, 0x4000_0000, 3 * GB)
+    t.map(GB, 0x8000_0000 + shift, size)
+    for va, pa in ((GB - 1, 0x7FFF_FFFF), (GB, 0x8000_0000 + shift), (GB + size, 0x8000_0000 + size)):
+        assert t.walk(va).result.pa == pa
+    inside = list(t.mappings(GB, GB + size))
+    assert sum(mapping.size for mapping in inside) == size
+    assert all(mapping.pa - mapping.va == 0x4000_0000 + shift for mapping in inside)
+
+
 def test_a_supersection_above_4_gb_is_never_broken_up() -> None:
     t = tables("short")
     t.map(0, 0x10_0000_0000, 32 * MB)
