@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from machine.images import RAM, words
 
 from pyemu.config import GIB, MIB, MachineConfig
 from pyemu.machine import Machine, StopReason
 from pyemu.mmu import Access, Fault, PageTables
+from tests.machine.images import RAM, words
 
 FORMATS = ("lpae", "short")
 CODE, VECTORS = RAM + 0x8000, RAM + 0xC000
