@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bench.conftest import ROOT, Scoreboard, in_turns, in_unit
 from unicorn_peer import BareUnicorn
 
+from bench.conftest import ROOT, Scoreboard, in_turns, in_unit
 from pyemu.config import MachineConfig
 from pyemu.machine import Machine
 from pyemu.mem import Memory

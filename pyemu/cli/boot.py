@@ -134,7 +134,7 @@ def _sized(parse: Any) -> Any:
         try:
             value: int = parse(text)
         except UserError as error:
-            raise argparse.ArgumentTypeError(f"{text}: {error}") from None
+            raise argparse.ArgumentTypeError(str(error)) from None
         return value
 
     return convert
