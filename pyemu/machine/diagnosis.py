@@ -40,12 +40,16 @@ _VECTORS = {
 _MODE_ABT, _MODE_UND = 0x17, 0x1B
 _CPSR_MODE, _CPSR_T, _CPSR_I = 0x1F, 1 << 5, 1 << 7
 _SCTLR_V = 1 << 13
+_LINE_BYTES = 64
 _NEAR_BYTES = 1 << 16  # a symbol further below an address says nothing about it
 
 
 @dataclass(frozen=True)
 class Location:
-    """Where a CPU is: ``mode`` in words ("SVC"), ``symbol`` the nearest at or below ``pc``, or None."""
+    """Where a CPU is: ``mode`` in words ("SVC"), ``symbol`` the nearest at or below ``pc``, or None.
+
+    ``empty``: the memory at ``pc`` holds only zeros, which ARM and Thumb run as if they were NOPs.
+    """
 
     cpu: int
     pc: int
@@ -53,12 +57,14 @@ class Location:
     thumb: bool
     irqs_masked: bool
     symbol: str | None
+    empty: bool
     mmu: str
 
     @property
     def text(self) -> str:
         """One line."""
         at = f"{self.pc:#010x}" + (f" ({self.symbol})" if self.symbol else "")
+        at += ", where memory holds only zeros" if self.empty else ""
         state = ", Thumb" if self.thumb else ""
         masked = ", IRQs masked" if self.irqs_masked else ""
         return f"CPU {self.cpu} is at {at}, {self.mode} mode{state}{masked}, {self.mmu}"
@@ -75,8 +81,18 @@ def locate(machine: Machine, cpu: int) -> Location:
         bool(cpsr & _CPSR_T),
         bool(cpsr & _CPSR_I),
         _symbol(machine, pc),
+        _empty(machine, pc, cpu),
         _mmu(machine.regime(cpu)),
     )
+
+
+def _empty(machine: Machine, pc: int, cpu: int) -> bool:
+    """Whether the 64 aligned bytes at an address are code that nobody wrote."""
+    result = machine.translate(pc & -_LINE_BYTES, Access.FETCH, cpu=cpu)
+    try:
+        return result.ok and not any(machine.mem.read(result.pa, _LINE_BYTES))
+    except NativeError:
+        return False
 
 
 def _mode(psr: int) -> str:

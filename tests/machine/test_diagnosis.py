@@ -199,6 +199,34 @@ def test_a_symbol_far_below_is_not_named(machine: Machine) -> None:
     assert stopped(machine)[1].cpus[0].symbol is None
 
 
+def test_a_jump_into_memory_that_nobody_wrote_is_told(machine: Machine) -> None:
+    start(machine, JUMP, r0=0x1000)
+    _, diagnosis = stopped(machine)
+    assert diagnosis.cpus[0].empty
+    assert ", where memory holds only zeros, SVC mode" in diagnosis.lines[0]
+
+
+def test_an_abort_without_vectors_is_told_while_the_guest_runs_through_zeros(machine: Machine) -> None:
+    start(machine, LOAD, vectors=False, r0=0xFFFF_F000)
+    _, diagnosis = stopped(machine)
+    assert diagnosis.cpus[0].empty
+    assert f"CPU 0 handles a data abort of the instruction at {CODE:#010x}" in diagnosis.notes
+
+
+def test_a_handler_that_faults_itself_is_told(machine: Machine, tables: PageTables) -> None:
+    """The stack of abort mode is not mapped: the handler never gets past its first instruction."""
+    start(machine, LOAD, r0=VA)
+    machine.write_phys(VECTORS + 0x10, words(0xE92D4001))  # push {r0, lr}
+    tables.map(RAM, RAM, MIB)
+    tables.activate()
+    stop, diagnosis = stopped(machine, StopReason.LOCKUP)
+    assert diagnosis.cause is not None
+    assert diagnosis.cause.startswith("the instruction 0xe92d4001 in the data abort vector")
+    assert "write to 0xfffffff8" in diagnosis.notes[0]
+    assert "VBAR" in diagnosis.notes[-1]
+    assert stop.address == VECTORS + 0x10
+
+
 def test_a_wait_for_ever_is_located(machine: Machine) -> None:
     start(machine, WFI)
     _, diagnosis = stopped(machine, StopReason.DEADLOCK)
