@@ -1,7 +1,7 @@
 """Traps of the engine that change what is executed: state, exceptions, waiting, counting, construction.
 
-The engine is Unicorn 2.1.4, used beyond what its interface promises; docs/engine.md lists the traps by the numbers
-used here.  Each test fails when the remedy of its trap is taken out.
+The engine is Unicorn 2.1.4, used beyond what its interface promises; docs/engine.md lists the traps by the
+numbers used here.  Each test fails when the remedy of its trap is taken out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from machine.traps.guest import (
     Guest,
     Tables,
     add,
-    add_reg,
     assert_firmware_passes,
     blx,
     exceptions,
@@ -56,7 +55,7 @@ FLASH_LOOP_ROUNDS = 3
 
 
 def test_01_instructions_behind_an_it_block_run_whatever_missed_in_it() -> None:
-    """Trap 1: a soft-TLB fill restores the IT state of the middle of a block, and the next block is skipped."""
+    """Trap 1: a fill restores the IT state of the middle of a block, and the next block is skipped."""
     assert_firmware_passes("thumb")
 
 

@@ -1,0 +1,391 @@
+"""Traps of the engine's memory side: translated code, the soft TLB, physical addresses.
+
+See test_engine_traps.py.  Where a trap costs only time, what it does too often is counted.
+"""
+
+from __future__ import annotations
+
+import pytest
+from machine.images import RAM, words
+from machine.traps.guest import (
+    BX_LR,
+    CONTEXTIDR,
+    DABT,
+    DACR,
+    DSB,
+    FREE,
+    ICIALLU,
+    ISB,
+    PABT,
+    SCTLR,
+    SMALL,
+    TLBIMVA,
+    TLBIMVAA,
+    TTBCR,
+    TTBR0,
+    Guest,
+    Tables,
+    add,
+    add_reg,
+    assert_firmware_passes,
+    blx,
+    exceptions,
+    ldr,
+    logged,
+    movw,
+    store,
+    subs,
+)
+
+from pyemu.config import GIB, MIB, MachineConfig
+from pyemu.machine import Machine, StopReason
+
+VA = 0x8000_0000
+ALIAS = 0x8010_0000
+BIG = MachineConfig(16 * GIB)
+ABOVE_4G = RAM + 4 * GIB + 0x1234_5000  # more than 4 GB into RAM
+
+
+def rewriting_guest(rounds: int, write: int, run: int) -> Guest:
+    """Writes `movw r0, #n; bx lr` at one address, runs it at another, `rounds` times; the sum ends in r6."""
+    code = Guest()
+    code.mmu_on()
+    code.mov(4, write)
+    code.mov(7, run)
+    code.mov(5, rounds)
+    code.mov(8, movw(0, 1))
+    code.mov(9, BX_LR)
+    code.op(0xE3A06000)  # mov r6, #0
+    code.label("loop")
+    code.op(store(8, 4), store(9, 4, 4), DSB)
+    code.mcr(ICIALLU, 8)
+    code.op(ISB, blx(7), add_reg(6, 6, 0), add(8, 8, 1), subs(5, 5, 1))
+    code.b("loop", "ne")
+    code.exit()
+    return code
+
+
+# ---- 3, 4, 5: translated code ----
+
+
+def test_03_code_written_through_any_alias_runs_as_written() -> None:
+    """Trap 3: translations outlive bytes that are written through another address; ICIALLU does nothing."""
+    assert_firmware_passes("smc")
+
+
+@pytest.mark.parametrize("write", [ALIAS, FREE], ids=["alias", "flat map"])
+def test_03_each_of_a_hundred_versions_of_a_function_is_the_one_that_runs(write: int) -> None:
+    """Trap 3: only the first write after a translation is noticed."""
+    code = rewriting_guest(100, write, VA)
+    with Machine(SMALL) as machine:
+        tables = Tables(machine)
+        tables.map(VA, FREE)
+        tables.map(ALIAS, FREE)
+        code.run(machine)
+        assert machine.reg("r6") == sum(range(1, 101))
+
+
+def test_04_a_page_that_was_read_and_written_is_not_yet_code() -> None:
+    """Trap 4: a data entry that may execute is never clean, and every store to it takes the slow path.
+
+    So data fills grant no execution: the first call into the page fills again, and makes it a page of code,
+    which the first store after that undoes.
+    """
+    code = Guest()
+    code.mmu_on()
+    code.mov(4, VA)
+    code.op(ldr(2, 4), store(2, 4, 8), ldr(2, 4, 12))
+    code.label("used as data")
+    code.op(blx(4), blx(4))
+    code.label("used as code")
+    code.op(store(2, 4, 8), store(2, 4, 12))
+    code.label("data again")
+    code.exit()
+    fills, dropped = [], []
+    with Machine(SMALL) as machine:
+        Tables(machine).map(VA, FREE)
+        machine.write_phys(FREE, words(BX_LR))
+        machine.load(code.code())
+        for label in ("used as data", "used as code", "data again"):
+            assert machine.run(until=code.address_of(label), max_insns=10_000).reason is StopReason.BREAKPOINT
+            fills.append(machine.stats().fills)
+            dropped.append(machine.stats().code_invalidations)
+    assert fills[1] > fills[0]
+    assert dropped[1] == dropped[0]
+    assert dropped[2] == dropped[1] + 1
+
+
+def test_05_code_above_4_gb_is_dropped_when_it_is_written() -> None:
+    """Trap 5: the engine's call that drops translations cuts RAM offsets to 32 bits."""
+    code = rewriting_guest(50, ALIAS, VA)
+    with Machine(BIG) as machine:
+        tables = Tables(machine)
+        tables.map(VA, ABOVE_4G)
+        tables.map(ALIAS, ABOVE_4G)
+        code.run(machine)
+        assert machine.reg("r6") == sum(range(1, 51))
+        assert machine.stats().code_invalidations >= 49
+
+
+def test_05_code_in_the_first_page_of_ram_and_in_flash_is_dropped_when_it_changes() -> None:
+    """Trap 5: what is dropped is named by its place among all memory that was mapped, in map order."""
+    loop = words(add(0, 0, 1), 0xEAFFFFFD)
+    other = words(add(1, 1, 1), 0xEAFFFFFD)
+    for address in (0, RAM, RAM + 0x8000):
+        with Machine(SMALL) as machine:
+            machine.load(flash=loop)
+            machine.write_phys(address, loop)
+            machine.reset(address, {"r0": 0, "r1": 0})
+            machine.run(max_insns=1000)
+            machine.write_phys(address, other)
+            machine.run(max_insns=1000)
+            assert abs(machine.reg("r0") - 500) <= 2
+            assert abs(machine.reg("r1") - 500) <= 2
+
+
+# ---- 6, 19, 20: fills ----
+
+
+def fills_of(code: Guest, *pages: tuple[int, int]) -> int:
+    with Machine(SMALL) as machine:
+        tables = Tables(machine)
+        for va, pa in pages:
+            tables.map(va, pa)
+        code.run(machine)
+        return machine.stats().fills
+
+
+def touching_guest(*addresses: int) -> Guest:
+    code = Guest()
+    code.mmu_on()
+    for address in addresses:
+        code.mov(4, address)
+        code.op(ldr(2, 4))
+    code.exit()
+    return code
+
+
+def test_06_a_page_is_4096_bytes() -> None:
+    """Trap 6: the engine's default page for this core is 1024 bytes."""
+    page = (VA, FREE)
+    one = fills_of(touching_guest(VA, VA, VA, VA), page)
+    quarters = fills_of(touching_guest(VA, VA + 0x400, VA + 0x800, VA + 0xC00), page)
+    assert quarters == one
+    two = fills_of(touching_guest(VA, VA + 0x400, VA + 0x1000, VA + 0x1C00), page, (VA + 0x1000, FREE))
+    assert two == one + 1
+
+
+def test_19_fills_are_as_many_as_the_pages_that_fit_and_no_measure_of_the_architecture() -> None:
+    """Trap 19: the soft TLB is direct-mapped and small, so fills say nothing about a real TLB.
+
+    A few pages fill once each; what is counted is the same in every run, and stale entries are never needed.
+    """
+    pages = [(VA + 0x1000 * n, FREE + 0x1000 * n) for n in range(200)]
+    few = [va for va, _ in pages[:8]]
+    base = fills_of(touching_guest(), *pages)
+    assert fills_of(touching_guest(*few), *pages) == base + 8
+    assert fills_of(touching_guest(*(few * 4)), *pages) == base + 8
+    many = [va for va, _ in pages] * 2
+    first, second = (fills_of(touching_guest(*many), *pages) for _ in range(2))
+    assert first == second >= base + len(pages)
+
+
+def ping_pong(rounds: int) -> Guest:
+    code = Guest()
+    code.mmu_on()
+    code.mov(4, VA)
+    code.mov(5, rounds)
+    code.label("loop")
+    code.op(ldr(2, 4), add(2, 2, 1), store(2, 4), subs(5, 5, 1))
+    code.b("loop", "ne")
+    code.op(ldr(6, 4))
+    code.exit()
+    return code
+
+
+def test_20_loads_and_stores_in_turn_fill_once() -> None:
+    """Trap 20: without a fill callback an entry grants no more than the access that made it."""
+    assert fills_of(ping_pong(1000), (VA, FREE)) == fills_of(ping_pong(1), (VA, FREE))
+
+
+# ---- 16: raw registers, physical addresses ----
+
+
+def short_root(machine: Machine, at: int, first: int) -> None:
+    """Short-format sections: RAM and devices flat, and VA at `first`, not global, in domain 1."""
+    for megabyte in (0x090, 0x400, 0x401, 0x402, 0x403, 0x404, 0x405, 0x406, 0x407):
+        machine.write_phys(at + 4 * megabyte, words(megabyte << 20 | 0xC02))
+    machine.write_phys(at + 4 * (VA >> 20), words(first | 0x20C22))
+
+
+def test_16_a_register_written_from_outside_takes_effect_at_once() -> None:
+    """Trap 16: CP15 writes through the engine's interface are raw: nothing is flushed."""
+    loop = words(ldr(2, 4), 0xEAFFFFFD)
+    with Machine(SMALL) as machine:
+        short_root(machine, RAM + 0x10_0000, RAM + 0x60_0000)
+        short_root(machine, RAM + 0x20_0000, RAM + 0x70_0000)
+        machine.write_phys(RAM + 0x60_0000, words(6))
+        machine.write_phys(RAM + 0x70_0000, words(7))
+        machine.load(loop)
+        for name, value in (("ttbr0", RAM + 0x10_0000), ("dacr", 5), ("sctlr", machine.reg("sctlr") | 1)):
+            machine.set_reg(name, value)
+        machine.set_reg("r4", VA)
+        machine.run(max_insns=100)
+        assert machine.reg("r2") == 6
+        machine.set_reg("ttbr0", RAM + 0x20_0000)
+        machine.run(max_insns=100)
+        assert machine.reg("r2") == 7
+        machine.set_reg("r4", RAM + 0x60_0000)
+        machine.set_reg("sctlr", machine.reg("sctlr") & ~1)
+        machine.run(max_insns=100)
+        assert machine.reg("r2") == 6
+
+
+def test_16_a_guest_that_changes_its_regime_sees_no_entry_of_the_old_one() -> None:
+    """Trap 16: the guest's writes are trapped, so the flush that the engine would make must be ours."""
+    code = Guest()
+    code.mov(4, VA)
+    code.set_cp15(DACR, 5)
+    code.set_cp15(TTBCR, 0)
+    code.set_cp15(TTBR0, RAM + 0x10_0000)
+    code.mrc(SCTLR, 7)
+    code.op(0xE3870001)  # orr r0, r7, #1
+    code.mcr(SCTLR, 0)
+    code.op(ISB, ldr(5, 4))
+    code.set_cp15(DACR, 1)
+    code.op(ISB, ldr(2, 4))
+    code.set_cp15(DACR, 5)
+    code.op(ISB, ldr(2, 4))
+    code.set_cp15(TTBR0, RAM + 0x14_0000)
+    code.set_cp15(CONTEXTIDR, 1)
+    code.op(ISB, ldr(6, 4))
+    code.mcr(SCTLR, 7)
+    code.op(ISB, ldr(2, 4))
+    code.exit()
+    with Machine(SMALL) as machine:
+        short_root(machine, RAM + 0x10_0000, RAM + 0x60_0000)
+        short_root(machine, RAM + 0x14_0000, RAM + 0x70_0000)
+        machine.write_phys(RAM + 0x60_0000, words(6))
+        machine.write_phys(RAM + 0x70_0000, words(7))
+        code.run(machine)
+        assert (machine.reg("r5"), machine.reg("r6")) == (6, 7)
+        # no access in domain 1; flat, where nothing is
+        assert [(e.kind, e.dfsr) for e in exceptions(machine)] == [(DABT, 0x19), (DABT, 0x008)]
+
+
+def test_16_address_space_ids_in_both_formats() -> None:
+    """Trap 16: as the firmware checks them."""
+    assert_firmware_passes("asid")
+
+
+@pytest.mark.parametrize("pa", [0x1_4000_0000, RAM + 16 * MIB, 0xFF_FFFF_F000, 0x0900_5000])
+def test_16_an_access_outside_memory_is_an_external_abort(pa: int) -> None:
+    """Trap 16: the engine stops with an error of its own where nothing is mapped."""
+    code = Guest()
+    code.mmu_on()
+    code.mov(4, VA + 0x24)
+    code.mov_label(10, "back")
+    code.op(ldr(2, 4), store(2, 4), blx(4))
+    code.label("back")
+    code.exit()
+    with Machine(SMALL) as machine:
+        Tables(machine).map(VA, pa)
+        code.run(machine)
+        taken = exceptions(machine)
+        assert [e.kind for e in taken] == [DABT, DABT, PABT]
+        assert [(e.dfsr, e.dfar) for e in taken[:2]] == [(0x210, VA + 0x24), (0xA10, VA + 0x24)]
+        assert (taken[2].ifsr, taken[2].ifar) == (0x210, VA + 0x24)
+
+
+# ---- 17: physical addresses above 4 GB ----
+
+
+def test_17_addresses_that_differ_by_4_gb_are_different_memory() -> None:
+    """Trap 17: engines before 2.1.4 cut physical addresses to 32 bits."""
+    code = Guest()
+    code.mmu_on()
+    for n in range(3):
+        code.mov(4, VA + 0x1000 * n)
+        code.op(0xE3A02000 | 16 + n, store(2, 4, 8))  # mov r2, #16 + n
+    for n in range(3):
+        code.mov(4, VA + 0x1000 * n)
+        code.op(ldr(2, 4, 8), blx(4))
+        code.log(2, 0)
+    code.mov(4, VA + 0x3000)
+    code.op(ldr(2, 4))
+    code.log(2)
+    code.exit()
+    with Machine(BIG) as machine:
+        tables = Tables(machine)
+        for n in range(3):
+            tables.map(VA + 0x1000 * n, FREE + 4 * GIB * n)
+            machine.write_phys(FREE + 4 * GIB * n, words(movw(0, n + 1), BX_LR))
+        tables.map(VA + 0x3000, 0x40_1000_0000)  # PCIe configuration space
+        code.run(machine)
+        assert logged(machine) == [16, 1, 17, 2, 18, 3, 0x00081B36]
+        for n in range(3):
+            assert machine.read_phys(FREE + 4 * GIB * n + 8, 4) == words(16 + n)
+
+
+# ---- 18: LDRT, STRT ----
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+@pytest.mark.parametrize("instruction", [0xE4B42000, 0xE4A42000], ids=["ldrt", "strt"])
+def test_18_an_unprivileged_access_by_privileged_code_has_the_rights_of_the_user(
+    instruction: int, warm: bool
+) -> None:
+    """Trap 18: the callback is not told, and CPSR says SVC; an entry once made would be the user's too."""
+    code = Guest()
+    code.mmu_on()
+    code.mov(4, VA)
+    code.op(0xE3A02000)
+    if warm:
+        code.op(ldr(3, 4), store(3, 4))
+    code.op(instruction)
+    code.mov(4, VA + 0x1000)
+    code.op(instruction)
+    code.op(ldr(2, 4))
+    code.exit()
+    with Machine(SMALL) as machine:
+        tables = Tables(machine)
+        tables.map(VA, FREE)
+        tables.map(VA + 0x1000, FREE + 0x1000, Tables.USER)
+        machine.write_phys(FREE, words(5))
+        code.run(machine)
+        [fault] = exceptions(machine)
+        assert (fault.kind, fault.dfsr & ~0x800, fault.dfar) == (DABT, 0x20F, VA)
+        assert machine.read_phys(FREE, 4) == words(5)
+
+
+def test_18_every_unprivileged_instruction_in_both_states() -> None:
+    """Trap 18: LDRBT, LDRHT, STRHT, ... as the firmware checks them."""
+    assert_firmware_passes("user")
+
+
+# ---- TLB maintenance of larger leaves ----
+
+
+@pytest.mark.parametrize("operation", [TLBIMVA, TLBIMVAA], ids=["TLBIMVA", "TLBIMVAA"])
+def test_tlb_maintenance_of_one_address_reaches_the_whole_leaf(operation: tuple[int, int, int, int]) -> None:
+    """The engine keeps leaves of any size as pages of 4 KB, and drops the one that is named."""
+    with Machine(SMALL) as machine:
+        slot = Tables(machine).map(VA, RAM + 0x80_0000, level=2)
+        machine.write_phys(FREE, Tables.leaf(RAM + 0xC0_0000, 2).to_bytes(8, "little"))
+        for megabyte, value in ((8, 1), (9, 2), (12, 3), (13, 4)):
+            machine.write_phys(RAM + megabyte * MIB, words(value))
+        code = Guest()
+        code.mmu_on()
+        code.mov(4, VA)
+        code.mov(6, VA + 0x10_0000)
+        code.op(ldr(2, 4), ldr(3, 6))
+        code.log(2, 3)
+        code.mov(8, FREE)
+        code.mov(9, slot)
+        code.op(0xE1C820D0, 0xE1C920F0, DSB)  # ldrd r2, r3, [r8]; strd r2, r3, [r9]
+        code.mcr(operation, 4)
+        code.op(DSB, ISB, ldr(2, 4), ldr(3, 6))
+        code.log(2, 3)
+        code.exit()
+        code.run(machine)
+        assert logged(machine) == [1, 2, 3, 4]
