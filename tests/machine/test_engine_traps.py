@@ -173,12 +173,13 @@ def test_09_a_hint_is_never_undefined_and_udf_always_is(hint: int, before: str) 
     code.mmu_on()
     code.mov(4, VA)
     code.mov(5, UNMAPPED)
+    code.op(0xE3A06000)  # mov r6, #0
     at = []
     for _ in range(4):
         prepare(code)
-        code.op(hint)
+        code.op(hint, add(6, 6, 1))  # a hint arrives with PC behind it
         at.append(code.here)
-        code.op(UDF, hint, hint, add(4, 4, 0x400))
+        code.op(UDF, hint, add(6, 6, 1), hint, add(6, 6, 1), add(4, 4, 0x400))
     code.exit()
     with Machine(SMALL) as machine:
         Tables(machine).map(VA, FREE)
@@ -186,6 +187,7 @@ def test_09_a_hint_is_never_undefined_and_udf_always_is(hint: int, before: str) 
         taken = exceptions(machine)
         assert [e.kind for e in taken] == 4 * [*expected, UNDEF]
         assert [e.lr - 4 for e in taken[len(expected) :: len(expected) + 1]] == at
+        assert machine.reg("r6") == 12
 
 
 # ---- 10: WFI ----
@@ -280,17 +282,40 @@ def test_12_a_breakpoint_elsewhere_changes_neither_counts_nor_fault_addresses() 
     assert [e.kind for e in seen[0][1]] == [DABT, UNDEF, SVC, DABT]
 
 
+@pytest.mark.parametrize(
+    "instruction",
+    [ldr(2, 4), UDF, 0xEE311F30, HVC, 0xEF000001],
+    ids=["abort", "undefined", "undefined mrc", "hvc", "svc"],
+)
+def test_12_instructions_behind_an_exception_are_counted_once(instruction: int) -> None:
+    """Trap 12: a block is counted as a whole before it runs."""
+    counts = []
+    for behind in (0, 40):
+        code = Guest()
+        code.mmu_on()
+        code.mov(0, 0x84000000)
+        code.mov(4, UNMAPPED)
+        code.op(NOP, NOP, instruction, *[NOP] * behind)
+        code.exit()
+        with Machine(SMALL) as machine:
+            Tables(machine).map(VA, FREE)
+            counts.append(code.run(machine).insns)
+    assert counts[1] == counts[0] + 40
+
+
 # ---- 13: the world that a CPU starts in ----
 
 
 def test_13_a_cpu_starts_as_firmware_leaves_it_for_a_kernel() -> None:
-    """Trap 13: HVC, VFP and NEON are closed, and secure registers open, until SCR and NSACR are set."""
+    """Trap 13: HVC is undefined, CPACR ignored and SCR readable until SCR and NSACR are set."""
     code = Guest()
     for call in (HVC, SMC):
         code.mov(0, 0x84000000)  # PSCI_VERSION
         code.op(call)
         code.log(0)
     code.set_cp15(CPACR, 0xF00000)
+    code.mrc(CPACR, 2)
+    code.log(2)
     code.mov(2, 1 << 30)
     code.op(0xEEE82A10, 0xEE002A10, 0xEE103A10)  # vmsr fpexc, r2; vmov s0, r2; vmov r3, s0
     code.log(3)
@@ -301,9 +326,9 @@ def test_13_a_cpu_starts_as_firmware_leaves_it_for_a_kernel() -> None:
         machine.load(code.code())
         assert machine.reg("cpsr") & 0x3FF == 0x1D3  # SVC, A, I and F masked, ARM state
         code.run(machine)
-        version, by_smc, vfp, *secure = logged(machine)
+        version, by_smc, cpacr, vfp, *secure = logged(machine)
         assert 0x2 <= version == by_smc < 0x20000
-        assert vfp == 1 << 30
+        assert (cpacr & 0xF00000, vfp) == (0xF00000, 1 << 30)
         assert secure[:2] == [UNDEF, code.address_of("behind")]
 
 

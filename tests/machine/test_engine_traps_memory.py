@@ -47,7 +47,10 @@ ABOVE_4G = RAM + 4 * GIB + 0x1234_5000  # more than 4 GB into RAM
 
 
 def rewriting_guest(rounds: int, write: int, run: int) -> Guest:
-    """Writes `movw r0, #n; bx lr` at one address, runs it at another, `rounds` times; the sum ends in r6."""
+    """Writes `movw r0, #n; bx lr` at one address, runs it at another, `rounds` times; the sum ends in r6.
+
+    Data beside the code are written first: the engine looks for translations only at the first store.
+    """
     code = Guest()
     code.mmu_on()
     code.mov(4, write)
@@ -57,7 +60,7 @@ def rewriting_guest(rounds: int, write: int, run: int) -> Guest:
     code.mov(9, BX_LR)
     code.op(0xE3A06000)  # mov r6, #0
     code.label("loop")
-    code.op(store(8, 4), store(9, 4, 4), DSB)
+    code.op(store(8, 4, 0x800), store(8, 4), store(9, 4, 4), DSB)
     code.mcr(ICIALLU, 8)
     code.op(ISB, blx(7), add_reg(6, 6, 0), add(8, 8, 1), subs(5, 5, 1))
     code.b("loop", "ne")
@@ -295,6 +298,22 @@ def test_16_an_access_outside_memory_is_an_external_abort(pa: int) -> None:
         assert [e.kind for e in taken] == [DABT, DABT, PABT]
         assert [(e.dfsr, e.dfar) for e in taken[:2]] == [(0x210, VA + 0x24), (0xA10, VA + 0x24)]
         assert (taken[2].ifsr, taken[2].ifar) == (0x210, VA + 0x24)
+
+
+def test_16_a_fetch_from_a_device_is_an_external_abort() -> None:
+    """Trap 16: the engine stops with an error of its own, or runs what the device answers."""
+    code = Guest()
+    code.mmu_on()
+    code.mov(4, VA + 0x18)
+    code.mov_label(10, "back")
+    code.op(ldr(6, 4), blx(4))
+    code.label("back")
+    code.exit()
+    with Machine(SMALL) as machine:
+        Tables(machine).map(VA, 0x0900_0000)
+        code.run(machine)
+        assert [(e.kind, e.ifsr, e.ifar) for e in exceptions(machine)] == [(PABT, 0x210, VA + 0x18)]
+        assert machine.reg("r6") & 0x80  # FR: the transmit FIFO is empty
 
 
 # ---- 17: physical addresses above 4 GB ----

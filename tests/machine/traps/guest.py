@@ -1,8 +1,8 @@
 """Small ARM programs that run into one trap of the engine each: an assembler, vectors, tables, and a log.
 
 Registers of a :class:`Guest` program: r11 is the log's end, r12 is the handlers' own, r10 is where a handler
-goes on after an SVC or a prefetch abort (0: behind the SVC).  Other handlers skip the faulting instruction, the
-interrupt handler turns both timers off.  The program runs in SVC mode until :meth:`Guest.exit`.
+goes on after an SVC or a prefetch abort (0: behind the SVC).  Other handlers skip the faulting instruction.
+The interrupt handler turns both timers off.  The program runs in SVC mode until :meth:`Guest.exit`.
 """
 
 from __future__ import annotations
