@@ -48,7 +48,9 @@ demo: $(VENV)/installed ## make the environment, build, boot a piece of ARM firm
 	@echo
 	$(BIN)/pyemu boot firmware/elf/hello.elf
 	@echo
-	@echo "That was ARM code on page tables that pyemu walked.  Next: $(BIN)/pyemu boot --help, or the tour in README.md"
+	$(BIN)/pyemu boot firmware/elf/lpae.elf
+	@echo
+	@echo "The second one ran on page tables that it made itself and that pyemu walked.  Next: $(BIN)/pyemu boot --help, or the tour in README.md"
 
 test: lint $(VENV)/test-installed ## everything: lint, firmware, unit, property and acceptance tests
 	$(BIN)/python -m pytest $(TESTS)

@@ -1,7 +1,7 @@
 """Side by side: the same work under pyemu and under a peer, in turns, as one table with goals.
 
-Times are wall-clock seconds and belong to the machine that ran them; only ratios within one run mean anything, and
-nothing here fails because something was slow.
+Times belong to the host that ran them and only ratios within one run mean anything; nothing here fails
+because something was slow.
 """
 
 from __future__ import annotations

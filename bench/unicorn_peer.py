@@ -1,4 +1,4 @@
-"""The peer of the guest loops: the same ELF on bare Unicorn, which walks the guest's tables with its own MMU."""
+"""The guest loops' peer: the same ELF on bare Unicorn, which walks the guest's tables with its own MMU."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BareUnicorn:
             image = ELFFile(file)
             for segment in image.iter_segments("PT_LOAD"):
                 self.uc.mem_write(segment["p_paddr"], segment.data())
-            table = image.get_section_by_name(".symtab")
+            table: Any = image.get_section_by_name(".symtab")
             self.symbols = {symbol.name: symbol["st_value"] for symbol in table.iter_symbols()}
             self.pc = image["e_entry"]
         for name, value in words.items():

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Alignment faults (ARM DDI 0406C A3.2.1): the engine makes none but for LDREX and STREX.  While SCTLR.A is set, or the
  * machine is strict, a hook before every instruction decodes loads and stores and computes their address. */
-#include "insn.h"
+#include "machine/insn.h"
 
 /* One load or store as far as alignment goes. */
 typedef struct mem_insn {

@@ -4,7 +4,7 @@
  * At each flush the engine decides by gettimeofday whether its soft TLB has been too large for a while
  * (accel/tcg/cputlb.c, tlb_mmu_resize_locked), so the number of fills, and of our walks, would depend on how fast the
  * host is.  Its import of that function is pointed here; inside clock_enter and clock_leave it returns guest time. */
-#include "clock.h"
+#include "machine/clock.h"
 
 #include <dlfcn.h>
 #include <elf.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Emulated system registers: translation control (kept in cpu->regime too), TLB maintenance, the generic timer and the
  * address translation operations (ARM DDI 0406C B3.17, B8.1). */
-#include "machine.h"
+#include "machine/machine.h"
 
 #define CNTKCTL_PL0PCTEN 0x001u
 #define CNTKCTL_PL0VCTEN 0x002u

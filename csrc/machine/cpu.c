@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * One CPU: its engine instance, its reset state and its registers. */
-#include "machine.h"
-#include "clock.h"
+#include "machine/machine.h"
+#include "machine/clock.h"
 
 #include <stdlib.h>
 
@@ -224,7 +224,7 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
      * because it means leaves of any size and other CPUs. */
     cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | HCR_TTLB);
     cpu_load_regime(cpu);
-    fill_flush(cpu);
+    fill_reset(cpu);
     cpu_set_reg(cpu, UC_ARM_REG_CPSR, MODE_SVC | CPSR_A | CPSR_I | CPSR_F | (pc & 1 ? CPSR_T : 0));
     cpu_set_reg(cpu, UC_ARM_REG_R0, r0);
     cpu_set_reg(cpu, UC_ARM_REG_PC, pc);

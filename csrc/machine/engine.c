@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Finds libunicorn in the running process, and the four fields of its state that its API does not show. */
-#include "engine.h"
-#include "clock.h"
+#include "machine/engine.h"
+#include "machine/clock.h"
 #include "error.h"
 
 #include <dlfcn.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Exception entry through the guest's own vectors (ARM DDI 0406C B1.8, B1.9). */
-#include "machine.h"
+#include "machine/machine.h"
 
 #define VECTOR_UNDEF 0x04u
 #define VECTOR_SVC   0x08u

@@ -5,8 +5,8 @@
  * of memory is either code (its soft-TLB entries carry no write permission) or writable (no execute permission):
  *   - a fetch from a page that some entry may write flushes all soft TLBs and makes it code;
  *   - a store to a code page drops its translations on every CPU, flushes and makes it writable. */
-#include "machine.h"
-#include "clock.h"
+#include "machine/machine.h"
+#include "machine/clock.h"
 
 #define FLASH_PAGES (2ull * BOARD_FLASH_SIZE / PE_PAGE_SIZE)
 
@@ -42,6 +42,7 @@ void fill_flush(pe_cpu *cpu)
     cpu->machine->engine.ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TLB_FLUSH, 0));
     clock_leave();
     cpu->machine->stats.tlb_flushes++;
+    cpu->fills_since_flush = 0;
     memset(cpu->large, 0, sizeof cpu->large);
     for (size_t i = 0; i < FETCH_ENTRIES; i++) {
         cpu->fetched[i].host = NULL;
@@ -169,6 +170,26 @@ static void forget_it_state(pe_cpu *cpu)
     }
 }
 
+/* The engine resizes its soft TLB at flushes only, so a guest that needs more pages than it holds and never flushes
+ * would miss for ever: such a guest is helped by a flush, after which the table is twice as large. */
+#define GROW_AFTER_FILLS 512u /* twice the entries of the smallest table that the engine starts with */
+#define GROW_LIMIT       (1u << 22)
+
+static void grow_if_thrashing(pe_cpu *cpu)
+{
+    if (++cpu->fills_since_flush < cpu->grow_after) {
+        return;
+    }
+    fill_flush(cpu);
+    cpu->grow_after = cpu->grow_after < GROW_LIMIT ? cpu->grow_after * 2 : GROW_LIMIT;
+}
+
+void fill_reset(pe_cpu *cpu)
+{
+    cpu->grow_after = GROW_AFTER_FILLS;
+    fill_flush(cpu);
+}
+
 static bool fill_fail(pe_cpu *cpu, pe_access access, uint32_t va, const pe_translation *t)
 {
     cpu->fault = (pending_fault){true, access, va, *t};
@@ -266,6 +287,7 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
             access == PE_FETCH ? grant_fetch(cpu, va, &t, offset >> 12) : grant_data(cpu, access, &t, offset >> 12);
     }
     m->stats.fills++;
+    grow_if_thrashing(cpu);
     if (access != PE_FETCH) {
         forget_it_state(cpu);
     }

@@ -5,7 +5,7 @@
 #ifndef PYEMU_INSN_H
 #define PYEMU_INSN_H
 
-#include "machine.h"
+#include "machine/machine.h"
 
 typedef struct cp_insn {
     cp15_reg reg;

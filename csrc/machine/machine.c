@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Construction of a machine, and what the outside may do to it between runs. */
-#include "machine.h"
+#include "machine/machine.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -6,95 +6,15 @@
 #ifndef PYEMU_MACHINE_H
 #define PYEMU_MACHINE_H
 
-#include "board.h"
-#include "engine.h"
+#include "machine/board.h"
+#include "machine/engine.h"
 #include "error.h"
-#include "../mem/mem.h"
+#include "machine/devices/devices.h"
+#include "mem/mem.h"
 
 #define TIME_UNITS_PER_NS 840u
 #define NS_PER_TICK       16u /* of the 62.5 MHz counter */
 #define NEVER             UINT64_MAX
-
-/* ---- devices: plain data, so that a snapshot is a copy ---- */
-
-#define GIC_IRQS 288 /* 32 private, 256 shared: as virt */
-
-typedef struct gic_cpu {
-    uint8_t priority[32]; /* of the private interrupts */
-    uint32_t enabled;
-    uint32_t pending; /* latched: edges, software */
-    uint32_t active;
-    uint32_t level;         /* input lines */
-    uint8_t sgi_source[16]; /* per SGI: bit set of the CPUs that asked */
-    uint32_t ctlr;          /* GICC_CTLR */
-    uint32_t pmr;
-    uint32_t bpr;
-    uint32_t abpr;
-    uint16_t running[GIC_IRQS]; /* stack of active interrupts with the priorities below */
-    uint8_t running_priority[GIC_IRQS];
-    uint32_t nrunning;
-} gic_cpu;
-
-typedef struct gic_state {
-    uint32_t ctlr; /* GICD_CTLR */
-    uint32_t group[GIC_IRQS / 32];
-    uint32_t enabled[GIC_IRQS / 32]; /* word 0 unused: per CPU */
-    uint32_t pending[GIC_IRQS / 32];
-    uint32_t active[GIC_IRQS / 32];
-    uint32_t level[GIC_IRQS / 32];
-    uint32_t config[GIC_IRQS / 16]; /* GICD_ICFGR */
-    uint8_t priority[GIC_IRQS];
-    uint8_t targets[GIC_IRQS];
-    gic_cpu cpu[PE_MAX_CPUS];
-} gic_state;
-
-typedef struct timer_channel {
-    uint64_t cval;
-    uint32_t ctl; /* ENABLE 0, IMASK 1 */
-} timer_channel;
-
-typedef struct timer_state {
-    timer_channel phys;
-    timer_channel virt;
-    uint32_t cntkctl;
-} timer_state;
-
-#define UART_FIFO 16
-typedef struct uart_state {
-    uint32_t ibrd, fbrd, lcrh, cr, ifls, imsc, ris, dmacr, ilpr, rsr;
-    uint8_t fifo[UART_FIFO];
-    uint32_t fifo_head, fifo_count;
-} uart_state;
-
-typedef struct rtc_state {
-    uint32_t load, match, imsc, ris;
-    uint32_t base; /* seconds at guest time 0 */
-} rtc_state;
-
-typedef struct gpio_state {
-    uint32_t data, dir, is, ibe, iev, ie, afsel;
-} gpio_state;
-
-typedef struct flash_state {
-    uint8_t mode; /* flash_mode */
-    uint8_t status;
-    uint8_t cycle;
-} flash_state;
-
-typedef struct fw_cfg_state {
-    uint16_t key;
-    uint32_t offset;
-} fw_cfg_state;
-
-typedef struct board_state {
-    gic_state gic;
-    timer_state timer[PE_MAX_CPUS];
-    uart_state uart;
-    rtc_state rtc;
-    gpio_state gpio;
-    flash_state flash[2];
-    fw_cfg_state fw_cfg;
-} board_state;
 
 /* ---- CPUs ---- */
 
@@ -171,6 +91,7 @@ typedef struct pe_cpu {
     uint64_t planned; /* the instruction count at which this slice must end; deadline may be below it */
 
     fetched_page fetched[FETCH_ENTRIES];
+    uint32_t fills_since_flush, grow_after;
     uint8_t large[LARGE_GRANULES / 8]; /* megabytes of which the soft TLB may hold parts of a leaf larger than a page */
 
     cpu_patch *patches; /* instructions that cannot be trapped: CNTV*, AT (see scan.c) */
@@ -272,6 +193,7 @@ bool register_is_constant(uint32_t index);
 
 /* ---- fill.c: soft TLB and W^X ---- */
 bool fill_hook(uc_engine *uc, uint64_t va, uc_mem_type type, uc_tlb_entry *entry, void *user);
+void fill_reset(pe_cpu *cpu);
 void fill_flush(pe_cpu *cpu);
 void fill_flush_all(pe_machine *machine);
 /* TLB maintenance by address: the page, or everything where a larger leaf may lie around it. */
@@ -333,46 +255,6 @@ void psci_call(pe_cpu *cpu);
 /* The instruction at `at` asks the host; false: semihosting is off.  Sets wants_input where the call must be made
  * again. */
 bool semihost_call(pe_cpu *cpu, uint32_t at);
-
-/* ---- devices ---- */
-void devices_reset(pe_machine *machine);
-bool devices_at(const pe_machine *machine, uint64_t pa);
-uint64_t devices_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);
-void devices_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
-uint64_t devices_read_ecam(uc_engine *uc, uint64_t offset, unsigned size, void *user);
-void devices_write_ecam(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
-
-void gic_reset(pe_machine *machine);
-uint32_t gic_dist_read(pe_machine *machine, uint32_t cpu, uint32_t offset, unsigned size);
-void gic_dist_write(pe_machine *machine, uint32_t cpu, uint32_t offset, unsigned size, uint32_t value);
-uint32_t gic_cpu_read(pe_machine *machine, uint32_t cpu, uint32_t offset);
-void gic_cpu_write(pe_machine *machine, uint32_t cpu, uint32_t offset, uint32_t value);
-void gic_refresh(pe_machine *machine); /* input lines of the CPUs from the state */
-void gic_set_level(pe_machine *machine, uint32_t cpu, uint32_t irq, bool level);
-
-uint64_t timer_count(const pe_machine *machine);
-void timer_update(pe_machine *machine, uint32_t cpu); /* output lines from CTL, CVAL and the count */
-void timer_update_all(pe_machine *machine);
-uint64_t timer_next_event(const pe_machine *machine); /* in time units; NEVER */
-void timer_set(pe_machine *machine, uint32_t cpu, timer_channel *channel, uint32_t ctl, uint64_t cval);
-
-void uart_reset(pe_machine *machine);
-uint32_t uart_read(pe_machine *machine, uint32_t offset);
-void uart_write(pe_machine *machine, uint32_t offset, uint32_t value);
-void uart_pull_input(pe_machine *machine);
-void console_put(pe_machine *machine, const void *buf, size_t len);
-int console_get(pe_machine *machine); /* -1 when empty */
-
-uint32_t rtc_read(pe_machine *machine, uint32_t offset);
-void rtc_write(pe_machine *machine, uint32_t offset, uint32_t value);
-uint32_t gpio_read(pe_machine *machine, uint32_t offset);
-void gpio_write(pe_machine *machine, uint32_t offset, uint32_t value);
-uint32_t fw_cfg_read(pe_machine *machine, uint32_t offset, unsigned size);
-void fw_cfg_write(pe_machine *machine, uint32_t offset, unsigned size, uint32_t value);
-
-bool flash_shows_array(const pe_machine *machine, uint64_t pa);
-uint64_t flash_window_read(uc_engine *uc, uint64_t offset, unsigned size, void *user);
-void flash_window_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user);
 
 bool queue_push(byte_queue *queue, const void *data, size_t len);
 size_t queue_pop(byte_queue *queue, void *data, size_t len);

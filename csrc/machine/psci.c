@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * PSCI 1.1 by HVC and SMC (ARM DEN 0022D): the calls that a 32-bit kernel makes. */
-#include "machine.h"
+#include "machine/machine.h"
 
 #define PSCI_VERSION           0x84000000u
 #define PSCI_CPU_SUSPEND       0x84000001u

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Registers by index, for debuggers and snapshots: core, banked, VFP and CP15 of the non-secure PL1&0 world. */
-#include "machine.h"
+#include "machine/machine.h"
 
 typedef enum reg_kind {
     REG_CORE,   /* uc register id */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The run loop: CPUs take turns on one host thread; guest time is the work they did. */
-#include "insn.h"
-#include "clock.h"
+#include "machine/insn.h"
+#include "machine/clock.h"
 
 /* A slice ends at least this often, so that pe_machine_stop is heard; it changes nothing that the guest sees. */
 #define SLICE_INSNS 1000000u

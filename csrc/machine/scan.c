@@ -3,7 +3,7 @@
  * clock or not at all, the address translation operations, which it would answer with its own walk, and ISR, which it
  * answers from interrupt lines that are not ours.  Code pages are searched for them, and each gets a hook at its one
  * address. */
-#include "insn.h"
+#include "machine/insn.h"
 
 #include <stdlib.h>
 
@@ -28,24 +28,24 @@ static uint32_t thumb_order(uint32_t word)
     return word << 16 | word >> 16;
 }
 
-/* Whether an instruction of ours may begin at this place of a page.  Of a Thumb instruction that begins in the last
- * halfword only that one is seen: MCR, MRC, MCRR and MRRC count, and the hook looks at the whole. */
-static bool may_be_untrapped(const uint8_t *host, uint32_t at)
+#define LAST_HALF (PE_PAGE_SIZE - 2)
+
+/* Whether one of ours may begin at this place of a page.  A Thumb instruction that goes on in the next page is judged by its
+ * first half alone: the hook looks again. */
+static bool is_candidate(const uint8_t *host, uint32_t at)
 {
-    uint16_t half[2] = {0, 0};
-    if (at + 4 > PE_PAGE_SIZE) {
-        memcpy(half, host + at, 2);
-        return (half[0] & 0xff00u) == 0xee00u || (half[0] & 0xffe0u) == 0xec40u;
+    if (at == LAST_HALF) {
+        return host[at + 1] == 0xee || host[at + 1] == 0xec;
     }
-    memcpy(half, host + at, 4);
-    const uint32_t word = half[0] | (uint32_t)half[1] << 16;
+    uint32_t word;
+    memcpy(&word, host + at, 4);
     return (at % 4 == 0 && is_untrapped(word)) || is_untrapped(thumb_order(word));
 }
 
 bool scan_page_has_untrapped(const uint8_t *host)
 {
     for (uint32_t at = 0; at < PE_PAGE_SIZE; at += 2) {
-        if (may_be_untrapped(host, at)) {
+        if (is_candidate(host, at)) {
             return true;
         }
     }
@@ -104,7 +104,7 @@ static void patch(pe_cpu *cpu, uint32_t va)
 void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host)
 {
     for (uint32_t at = 0; at < PE_PAGE_SIZE; at += 2) {
-        if (may_be_untrapped(host, at)) {
+        if (is_candidate(host, at)) {
             patch(cpu, va_page + at);
         }
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * ARM semihosting (ARM "Semihosting for AArch32 and AArch64", 2.0): console, clock and exit.  The guest reaches no file
  * of the host: SYS_OPEN knows ":tt" only. */
-#include "machine.h"
+#include "machine/machine.h"
 
 #define SYS_OPEN          0x01u
 #define SYS_CLOSE         0x02u

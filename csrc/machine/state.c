@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * CPU and device state as one blob: a header, the counters, each CPU's registers in the order of registers.c, the
  * board. */
-#include "machine.h"
+#include "machine/machine.h"
 
 #include <stdlib.h>
 

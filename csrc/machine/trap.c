@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * What arrives at the engine's hooks: trapped system registers, undefined instructions, SVC, HVC, SMC, BKPT, WFE. */
-#include "insn.h"
+#include "machine/insn.h"
 
 /* target/arm/cpu.h of the engine: EXCP_* as UC_HOOK_INTR reports them */
 #define ENGINE_SWI        2

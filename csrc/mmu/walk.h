@@ -32,7 +32,7 @@ PE_ALWAYS_INLINE pe_region pe_region_long(uint32_t ttbcr, uint32_t va)
 {
     unsigned t0sz = TTBCR_T0SZ(ttbcr), t1sz = TTBCR_T1SZ(ttbcr);
     unsigned above0 = va > UINT32_MAX >> t0sz;
-    unsigned second = t1sz == 0 ? above0 : va >= ~(UINT32_MAX >> t1sz);
+    unsigned second = t1sz == 0 ? above0 : (unsigned)(va >= ~(UINT32_MAX >> t1sz));
     return (pe_region){
         .second = second,
         .gap = above0 & ~second,

@@ -3,14 +3,16 @@
  * exception, so that it also runs on a bare engine.
  *
  *   0x40010000  _start
- *   0x40010004  bench_select  0 integer, 1 hit, 2 miss, 3 fault
+ *   0x40010004  bench_select  0 integer, 1 hit, 2 miss, 3 fault, 4 miss in memory
  *   0x40010008  bench_count   iterations; 0: the loop's default
  *   0x4001000c  bench_result  checksum
  *   bench_begin               reached once, when tables are made, the MMU is on and the loop comes next
  *   bench_done                reached once, after the loop; then semihosting SYS_EXIT, status 0 when all is right
  *
  * An iteration: integer four rounds over four lanes (84 instructions); hit 16 loads and 16 stores on 32 pages
- * (41 instructions); miss 8 loads from 8 of 100,000 pages in random order (35 instructions); fault one load that aborts.
+ * (41 instructions); miss 8 loads from 8 of 100,000 pages in random order (35 instructions), the pages sharing 1 MB of memory,
+ * so that translation is what it costs; fault one load that aborts; miss in memory the same as miss, each page with
+ * 4 KB of its own, so that caches of the host miss as well.
  */
     .syntax unified
     .arm
@@ -22,8 +24,9 @@
     .equ L3, 0x40200000
     .equ ORDER, 0x40400000      /* PAGES words: where in the window the nth load goes */
     .equ HIT, 0x40820000        /* its 32 pages share no index of a 64-entry TLB with the code */
-    .equ DATA, 0x42000000       /* PAGES pages */
-    .equ WINDOW, 0x80000000     /* the same pages, 4 KB each */
+    .equ DATA, 0x42000000       /* frames of the window: FEW of them, or PAGES */
+    .equ FEW, 256
+    .equ WINDOW, 0x80000000     /* PAGES pages of 4 KB */
     .equ NOWHERE, 0xf0000000
 
     .equ NORMAL, 0x71d          /* block: AF, inner shareable, AttrIndx 7, privileged */
@@ -46,7 +49,10 @@ start:
     mcr p15, 0, r0, c12, c0, 0
     bl make_tables
     ldr r0, bench_select
-    cmp r0, #2
+    ldr r9, =DATA + FEW * 4096
+    cmp r0, #4
+    ldreq r9, =DATA + PAGES * 4096
+    cmpne r0, #2
     bleq make_window
     bl mmu_on
     ldr r4, bench_select
@@ -56,7 +62,7 @@ start:
     ldm r1, {r1, r2}
     cmp r0, #0
     moveq r0, r2
-    cmp r4, #3
+    cmp r4, #4
     bhi failed
     mov r5, #0
 bench_begin:
@@ -66,6 +72,7 @@ loops:
     .word hit, 1000000
     .word miss, 125000
     .word fault, 1000000
+    .word miss, 125000
 
 /* r0: checksum */
 finished:
@@ -104,7 +111,8 @@ make_tables:
     bne 2b
     bx lr
 
-/* Maps the window by pages, touches every page, and shuffles the order of visits (Fisher and Yates). */
+/* Maps the window by pages to the frames below r9, in turn, stores into every page, and shuffles the order of visits
+ * (Fisher and Yates). */
 make_window:
     ldr r0, =L2_WINDOW
     ldr r1, =L3 + 3
@@ -125,9 +133,13 @@ make_window:
     and r7, r4, #63             /* another line in each page */
     orr r5, r5, r7, lsl #6
     str r5, [r3], #4
-    ldr r7, =DATA
-    str r4, [r7, r5]
+    ldr r8, =NORMAL + 2
+    sub r8, r1, r8
+    str r4, [r8, r7, lsl #6]
     add r1, r1, #4096
+    add r8, r8, #4096
+    cmp r8, r9
+    ldrhs r1, =DATA + NORMAL + 2
     add r4, r4, #1
     cmp r4, r2
     bne 2b

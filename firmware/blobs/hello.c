@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The machine as it comes out of reset, and the devices of the board.
+ * The machine as it comes out of reset, the devices of the board, and one page of virtual memory.
  */
 #include "cp15.h"
 #include "gic.h"
@@ -69,6 +69,19 @@ static void check_devices(void)
     tap_equal(empty, 32, "no virtio device behind them");
 }
 
+static void check_translation(void)
+{
+    uint64_t *root = lpae_new();
+    lpae_map_identity(root);
+    *lpae_slot(root, 0xc0de5000, 3) = CLEAR | LPAE_RW | LPAE_PAGE;
+    lpae_enable(root);
+    *(volatile uint32_t *)0xc0de5678 = 0x4d4d5521;
+    dsb();
+    tap_equal(*(volatile uint32_t *)(CLEAR + 0x678), 0x4d4d5521, "MMU on: what is stored at c0de5678 lies at %08x",
+              (unsigned)CLEAR + 0x678);
+    mmu_disable();
+}
+
 static void check_semihosting(void)
 {
     uint32_t first = semihost_call(SYS_CLOCK, 0);
@@ -87,6 +100,7 @@ int main(void)
     check_reset();
     check_memory();
     check_devices();
+    check_translation();
     check_semihosting();
     return tap_finish();
 }

@@ -124,6 +124,7 @@ static void check_code(uint32_t i)
 {
     uint32_t bad = 0;
     for (uint32_t round = 0; round < 100; round++) {
+        ((volatile uint32_t *)PA_CODE)[64] = round; /* the first store to the page is not the one that matters */
         ((volatile uint32_t *)PA_CODE)[0] = MOV_R0(round * 5);
         ((volatile uint32_t *)PA_CODE)[1] = BX_LR;
         dsb();

@@ -80,6 +80,8 @@ static void check_place(uint32_t p, uint32_t m)
 {
     uint32_t bad = 0;
     for (uint32_t round = 0; round < ROUNDS; round++) {
+        if (round % 2) /* the first store to the page is not always the one that matters */
+            *word(places[p].write + 0x7c0) = round;
         *word(places[p].write) = MOV_R0(round * 7);
         *word(places[p].write + 4) = BX_LR;
         dsb();
@@ -96,6 +98,7 @@ static void check_two_addresses(void)
 {
     uint32_t bad = 0;
     for (uint32_t round = 0; round < ROUNDS; round++) {
+        *word(VA_W + 0x700) = round;
         *word(VA_W + 0x100) = MOV_R0(round);
         *word(VA_W + 0x104) = BX_LR;
         code_sync();
@@ -247,6 +250,21 @@ static void check_fall_through(void)
     tap_equal(bad, 0, "code that falls into the next page sees that page change");
 }
 
+/* A Thumb instruction over a page end: only its second half, in the second page, changes. */
+static void check_over_page_end(void)
+{
+    uint32_t bad = 0;
+    *(volatile uint16_t *)(PA_CODE + PAGE - 2) = 0xf240; /* movw r0, #n: the low byte of the second half is n */
+    *(volatile uint16_t *)(PA_CODE + PAGE + 2) = 0x4770; /* bx lr */
+    for (uint32_t round = 0; round < 50; round++) {
+        *word(PA_CODE + PAGE + 0x800) = round;
+        *(volatile uint16_t *)(PA_CODE + PAGE) = (uint16_t)(round + 1);
+        code_sync();
+        bad += probe_fetch((VA_X + PAGE - 2) | 1, 0) != round + 1;
+    }
+    tap_equal(bad, 0, "a Thumb instruction over a page end sees its second half change");
+}
+
 int main(void)
 {
     root = lpae_new();
@@ -267,5 +285,6 @@ int main(void)
     check_remap();
     check_stores();
     check_fall_through();
+    check_over_page_end();
     return tap_finish();
 }

@@ -3,8 +3,10 @@
  * (ARM DDI 0406C A2.5.2, B1.8.3).
  */
 #include "cp15.h"
+#include "gic.h"
 #include "mmu.h"
 #include "tap.h"
+#include "timer.h"
 #include "trap.h"
 
 #define VA      0x80000000u /* pages for data; the TLB is flushed before each use */
@@ -265,6 +267,43 @@ static void check_storm(void)
     tap_equal(user_bad, 0, "the same in user mode");
 }
 
+/* Interrupts between the instructions of the same routine: SPSR must carry the IT state over. */
+static volatile uint32_t irqs;
+
+static bool on_timer(enum trap_kind kind, struct trap_frame *frame)
+{
+    (void)frame;
+    if (kind != TRAP_IRQ)
+        return false;
+    uint32_t iar = *gicc(GICC_IAR);
+    irqs++;
+    write_cntp_tval(300 + irqs % 97); /* 5 us and a little, another phase each time */
+    isb();
+    *gicc(GICC_EOIR) = iar;
+    dsb();
+    return true;
+}
+
+static void check_interrupts(void)
+{
+    uint32_t reference = it_storm(PA, 20000), bad = 0;
+    gic_init();
+    gic_enable(INTID_TIMER_PHYSICAL);
+    trap_set_hook(on_timer);
+    write_cntp_tval(300);
+    write_cntp_ctl(CNT_ENABLE);
+    isb();
+    for (uint32_t i = 0; i < 5; i++) {
+        irq_enable();
+        bad += it_storm(VA, 20000) != reference;
+        irq_disable();
+    }
+    write_cntp_ctl(0);
+    isb();
+    trap_set_hook(0);
+    tap_ok(bad == 0 && irqs > 10, "the same with timer interrupts all the time");
+}
+
 int main(void)
 {
     root = lpae_new();
@@ -279,5 +318,6 @@ int main(void)
     check_exceptions();
     check_fetch_faults();
     check_storm();
+    check_interrupts();
     return tap_finish();
 }

@@ -6,6 +6,7 @@
 #include "timer.h"
 
 #include "gic.h"
+#include "mmu.h"
 #include "tap.h"
 #include "trap.h"
 
@@ -85,6 +86,28 @@ static void check_encodings(void)
     tap_ok(cntvct_it(1) != 0x33, "and reads when it holds");
     tap_equal(cntpct_it(0), 0x33, "the same for CNTPCT: condition fails");
     tap_ok(cntpct_it(1) != 0x33, "and holds");
+}
+
+/* Thumb instructions whose halves lie in two pages; bx lr follows. */
+static uint32_t over_page_end(uint16_t first, uint16_t second)
+{
+    volatile uint16_t *code = (volatile uint16_t *)(CLEAR + PAGE - 2);
+    code[0] = first;
+    code[1] = second;
+    code[2] = 0x4770;
+    code_sync();
+    return (CLEAR + PAGE - 2) | 1;
+}
+
+static void check_over_page_end(void)
+{
+    typedef uint64_t reader(void);
+    typedef void writer(uint64_t);
+    uint64_t before = read_cntvct();
+    uint64_t value = ((reader *)over_page_end(0xec51, 0x0f1e))(); /* mrrc p15, 1, r0, r1, c14 */
+    tap_ok(is_now(value, before), "a Thumb read of CNTVCT that lies over a page end");
+    ((writer *)over_page_end(0xec41, 0x0f3e))(0x1122334455667788ull); /* mcrr p15, 3, r0, r1, c14 */
+    tap_equal(read_cntv_cval(), 0x1122334455667788ull, "a Thumb write of CNTV_CVAL that lies over a page end");
 }
 
 extern const char user_cntvct[], user_cntpct[];
@@ -364,6 +387,7 @@ int main(void)
     gic_init();
     check_counters();
     check_encodings();
+    check_over_page_end();
     check_user_access();
     for (uint32_t i = 0; i < 2; i++)
         check_registers(&timers[i]);

@@ -188,18 +188,24 @@ def fault_status(
     return int(lib.pe_fault_status(native_regime(regime), native, int(access), cache_maintenance))
 
 
+# Calling an enumeration takes longer than the walk itself.
+_FAULTS = tuple(Fault)
+_PROTS = tuple(Prot(bits) for bits in range(8))
+_FLAGS = tuple(Flag(bits) for bits in range(256))
+
+
 def _translation(t: Any) -> Translation:
     return Translation(
         pa=t.pa,
-        fault=Fault(t.fault),
+        fault=_FAULTS[t.fault],
         level=t.level,
-        prot=Prot(t.prot),
-        prot_other=Prot(t.prot_other),
+        prot=_PROTS[t.prot],
+        prot_other=_PROTS[t.prot_other],
         attr=t.attr,
         shareability=t.shareability,
         domain=t.domain,
         size=1 << t.size_log2 if t.size_log2 else 0,
-        flags=Flag(t.flags),
+        flags=_FLAGS[t.flags],
         descriptor=t.descriptor,
         descriptor_pa=t.descriptor_pa,
     )

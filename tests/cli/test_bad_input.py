@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Completed
-from machine.images import RAM, Segment, exit_code, hello_elf, make_elf, make_zimage
 
 from pyemu.config import MIB
+from tests.conftest import Completed
+from tests.machine.images import RAM, Segment, exit_code, hello_elf, make_elf, make_zimage
 
 CODE = exit_code(0)
 ELF = hello_elf()

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Completed, pyemu_command
-from machine.images import RAM, SVC_HOST, Segment, exit_code, hello_elf, make_elf, print_code, words
+
+from tests.conftest import ROOT, Completed, pyemu_command
+from tests.machine.images import RAM, SVC_HOST, Segment, exit_code, hello_elf, make_elf, print_code, words
 
 Run = Callable[..., Completed]
 LOOP = words(0xE2800001, 0xEAFFFFFD)  # add r0, r0, #1; b .-4
@@ -214,6 +215,14 @@ def test_a_config_file_and_options_make_the_machine(run_pyemu: Run, image: Image
     )
     assert done.json["stats"]["semihosting"] == 0
     assert done.json["stats"]["svcs"] > 0
+
+
+def test_strict_alignment_is_an_option(run_pyemu: Run, image: Image) -> None:
+    # mov r0, #0x40000000; ldrd r2, r3, [r0, #1]; exit
+    path = image(make_elf(Segment(RAM + 0x8000, words(0xE3A00101, 0xE1C020D1) + exit_code(6))))
+    assert run_pyemu("boot", path).status == 6
+    strict = run_pyemu("boot", path, "--strict-alignment", "--max-insns", "1000000", "--json")
+    assert strict.json["stats"]["data_aborts"] > 0
 
 
 def test_sigterm_ends_a_run(image: Image) -> None:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.test_boot import LOOP, echo_elf
-from conftest import pyemu_command
-from machine.images import print_code
+
+from tests.cli.test_boot import LOOP, echo_elf
+from tests.conftest import pyemu_command
+from tests.machine.images import print_code
 
 
 class Screen:

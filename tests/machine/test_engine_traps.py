@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from machine.images import RAM, words
-from machine.traps.guest import (
+
+from pyemu.config import MIB, MachineConfig
+from pyemu.machine import Machine, StopReason
+from tests.machine.images import words
+from tests.machine.traps.guest import (
     CPACR,
     DABT,
     FREE,
@@ -41,10 +44,6 @@ from machine.traps.guest import (
     store,
     subs,
 )
-
-from pyemu.config import MIB, MachineConfig
-from pyemu.machine import Machine, StopReason
-from pyemu.native import ffi, lib
 
 VA = 0x8000_0000
 UART = 0x0900_0000
@@ -418,13 +417,7 @@ def test_15_a_strict_machine_checks_doubleword_accesses_without_sctlr_a() -> Non
     code.mov(4, FREE + 2)
     code.op(ldr(2, 4), 0xE1C420D0, 0xE894000C)  # ldrd r2, r3, [r4]; ldm r4, {r2, r3}
     code.exit()
-    with Machine(SMALL) as machine:
-        config, err = ffi.new("pe_machine_config *"), ffi.new("pe_error *")
-        config.ram_base, config.ram_size, config.ncpus, config.quantum = RAM, 16 * MIB, 1, 20_000
-        config.flags = lib.PE_MACHINE_SEMIHOSTING | lib.PE_MACHINE_STRICT_ALIGNMENT
-        strict = lib.pe_machine_new(config, err)
-        machine.close()
-        machine._handle = ffi.gc(strict, lib.pe_machine_free)
+    with Machine(MachineConfig(16 * MIB, strict_alignment=True)) as machine:
         Tables(machine)
         code.run(machine)
         assert [(e.kind, e.dfsr, e.dfar) for e in exceptions(machine)] == 2 * [(DABT, 0x221, FREE + 2)]

@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, need_tool
-from machine.images import words
-from machine.traps.guest import (
+
+from pyemu.machine import Machine, StopReason
+from tests.conftest import ROOT, need_tool
+from tests.machine.images import words
+from tests.machine.traps.guest import (
     ADFSR,
     AIFSR,
     AMAIR0,
@@ -42,8 +44,6 @@ from machine.traps.guest import (
     store,
     subs,
 )
-
-from pyemu.machine import Machine, StopReason
 
 VA = 0x8000_0000
 TICK_NS = 16

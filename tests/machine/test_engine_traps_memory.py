@@ -6,8 +6,11 @@ See test_engine_traps.py.  Where a trap costs only time, what it does too often 
 from __future__ import annotations
 
 import pytest
-from machine.images import RAM, words
-from machine.traps.guest import (
+
+from pyemu.config import GIB, MIB, MachineConfig
+from pyemu.machine import Machine, StopReason
+from tests.machine.images import RAM, words
+from tests.machine.traps.guest import (
     BX_LR,
     CONTEXTIDR,
     DABT,
@@ -36,9 +39,6 @@ from machine.traps.guest import (
     store,
     subs,
 )
-
-from pyemu.config import GIB, MIB, MachineConfig
-from pyemu.machine import Machine, StopReason
 
 VA = 0x8000_0000
 ALIAS = 0x8010_0000

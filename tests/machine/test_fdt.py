@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import need_tool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from pyemu.machine.devicetree import TreeOptions
 from pyemu.machine.fdt import Node, Tree, cells, encode
 from pyemu.machine.loaders.dtb import make_tree
 from pyemu.machine.loaders.plan import LoadOptions
+from tests.conftest import need_tool
 
 EVERYTHING = TreeOptions(all_timers=True, gpio=True, virtio=True)
 

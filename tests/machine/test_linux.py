@@ -12,12 +12,12 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machine.images import RAM, make_zimage, words
 
 from pyemu.config import GIB, MIB, MachineConfig, UserError
 from pyemu.machine.fdt import Tree
 from pyemu.machine.loaders import LoadOptions, plan_load
 from pyemu.machine.loaders.lz4 import unpack_block, unpack_lz4
+from tests.machine.images import RAM, make_zimage, words
 
 KERNEL = b"".join(random.Random(1).randbytes(64) * 40 for _ in range(500))  # 1.28 MB that compresses
 CONFIG = MachineConfig(256 * MIB)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from machine.images import RAM, Segment, exit_code, make_elf
 
 from pyemu.config import GIB, MIB, MachineConfig, UserError
 from pyemu.machine.fdt import Tree
 from pyemu.machine.loaders import LoadOptions, LoadPlan, Symbols, detect, plan_load
 from pyemu.machine.loaders.files import read_file
+from tests.machine.images import RAM, Segment, exit_code, make_elf
 
 SMALL = MachineConfig(16 * MIB)
 CODE = exit_code(0)

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from guest_tables import (
+
+from pyemu.mem import Memory
+from pyemu.mmu import NO_ADDRESS, Access, Fault, Regime, translate, translate_many
+from tests.mmu.guest_tables import (
     EAE,
     OUTSIDE,
     SCTLR_AFE,
@@ -20,9 +23,6 @@ from guest_tables import (
     Guest,
     long_guest,
 )
-
-from pyemu.mem import Memory
-from pyemu.mmu import NO_ADDRESS, Access, Fault, Regime, translate, translate_many
 
 BASE = 0x4000_0000
 PAGES = 64

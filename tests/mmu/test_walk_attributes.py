@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from guest_tables import (
+
+from pyemu.mem import Memory
+from pyemu.mmu import Access, Regime, translate
+from tests.mmu.guest_tables import (
     LARGE,
     SCTLR_I,
     SCTLR_TRE,
@@ -16,9 +19,6 @@ from guest_tables import (
     section_ap,
     short_guest,
 )
-
-from pyemu.mem import Memory
-from pyemu.mmu import Access, Regime, translate
 
 RW = 0b011
 NONE, OUTER, INNER = 0, 2, 3

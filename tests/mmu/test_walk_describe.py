@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from guest_tables import (
+
+from pyemu.mem import Memory
+from pyemu.mmu import Access, Regime, walk
+from tests.mmu.guest_tables import (
     AF,
     AP1,
     CLIENT_ALL,
@@ -29,9 +32,6 @@ from guest_tables import (
     section_ap,
     short_guest,
 )
-
-from pyemu.mem import Memory
-from pyemu.mmu import Access, Regime, walk
 
 READ, WRITE, FETCH = Access.READ, Access.WRITE, Access.FETCH
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from guest_tables import (
+
+from pyemu.mem import Memory
+from pyemu.mmu import Access, DescriptorKind, Fault, Flag, Prot, Regime, Translation, translate, walk
+from tests.mmu.guest_tables import (
     AF,
     AP1,
     AP2,
@@ -34,9 +37,6 @@ from guest_tables import (
     XN_TABLE,
     long_guest,
 )
-
-from pyemu.mem import Memory
-from pyemu.mmu import Access, DescriptorKind, Fault, Flag, Prot, Regime, Translation, translate, walk
 
 GARBAGE = 0x3FF0_0000_0000_0000 & ~(PXN | XN)  # ignored bits of a block or page, and the contiguous hint
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from functools import cache
 
-from guest_tables import EAE, SCTLR_AFE, SCTLR_EE, SCTLR_M, SCTLR_TRE, SCTLR_UWXN, SCTLR_WXN
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyemu.mem import Memory
 from pyemu.mmu import Access, DescriptorKind, Fault, Prot, Regime, translate, walk
+from tests.mmu.guest_tables import EAE, SCTLR_AFE, SCTLR_EE, SCTLR_M, SCTLR_TRE, SCTLR_UWXN, SCTLR_WXN
 
 BASE = 0x4000_0000
 PAGES = 16

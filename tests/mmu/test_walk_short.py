@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from guest_tables import (
+
+from pyemu.mem import Memory
+from pyemu.mmu import Access, DescriptorKind, Fault, Flag, Prot, Regime, translate, walk
+from tests.mmu.guest_tables import (
     CLIENT_ALL,
     COARSE,
     EAE,
@@ -29,9 +32,6 @@ from guest_tables import (
     section_ap,
     short_guest,
 )
-
-from pyemu.mem import Memory
-from pyemu.mmu import Access, DescriptorKind, Fault, Flag, Prot, Regime, translate, walk
 
 RW = 0b011
 NO_ACCESS_ALL, MANAGER_ALL, RESERVED_ALL = 0, 0xFFFF_FFFF, 0xAAAA_AAAA

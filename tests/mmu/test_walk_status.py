@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from guest_tables import (
+
+from pyemu.mmu import Access, Fault, Flag, Prot, Regime, Translation, ats, fault_status, translate
+from tests.mmu.guest_tables import (
     AF,
     AP1,
     CLIENT_ALL,
@@ -27,8 +29,6 @@ from guest_tables import (
     section_ap,
     short_guest,
 )
-
-from pyemu.mmu import Access, Fault, Flag, Prot, Regime, Translation, ats, fault_status, translate
 
 READ, WRITE, FETCH = Access.READ, Access.WRITE, Access.FETCH
 NS, LPAE, F = 1 << 9, 1 << 11, 1

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from machine.images import RAM, SVC_HOST, words
-
 from pyemu.config import GIB, MIB, MachineConfig
 from pyemu.machine import Machine, Stop, StopReason
+from tests.machine.images import RAM, SVC_HOST, words
 
 ORIGIN = RAM + 0x8000
 LOG = RAM + 0x20_0000

@@ -4,7 +4,7 @@
  *
  * A bank that shows its array is plain memory.  A command moves it out of the soft TLB: fill.c then points the guest at
  * BOARD_FLASH_WINDOW until the bank shows its array again. */
-#include "machine.h"
+#include "machine/machine.h"
 
 typedef enum flash_mode {
     FLASH_ARRAY = 0,

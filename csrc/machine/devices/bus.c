@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The board's MMIO window: which device answers where, and the small ones: PL031 clock, PL061 GPIO, fw_cfg, GICv2m,
  * empty virtio-mmio slots and an empty PCIe bus behind its host bridge. */
-#include "machine.h"
+#include "machine/machine.h"
 
 typedef enum device_id {
     DEV_GICD,
@@ -68,7 +68,7 @@ static uint32_t rtc_now(const pe_machine *m)
     return m->board.rtc.base + (uint32_t)(machine_ns(m) / 1000000000);
 }
 
-uint32_t rtc_read(pe_machine *m, uint32_t offset)
+static uint32_t rtc_read(pe_machine *m, uint32_t offset)
 {
     static const uint8_t id[8] = {0x31, 0x10, 0x14, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
     const rtc_state *r = &m->board.rtc;
@@ -84,7 +84,7 @@ uint32_t rtc_read(pe_machine *m, uint32_t offset)
     }
 }
 
-void rtc_write(pe_machine *m, uint32_t offset, uint32_t value)
+static void rtc_write(pe_machine *m, uint32_t offset, uint32_t value)
 {
     rtc_state *r = &m->board.rtc;
     switch (offset) {
@@ -101,7 +101,7 @@ void rtc_write(pe_machine *m, uint32_t offset, uint32_t value)
 
 /* ---- PL061 (ARM DDI 0190B): eight lines that nobody drives ---- */
 
-uint32_t gpio_read(pe_machine *m, uint32_t offset)
+static uint32_t gpio_read(pe_machine *m, uint32_t offset)
 {
     static const uint8_t id[8] = {0x61, 0x10, 0x04, 0x00, 0x0d, 0xf0, 0x05, 0xb1};
     const gpio_state *g = &m->board.gpio;
@@ -119,7 +119,7 @@ uint32_t gpio_read(pe_machine *m, uint32_t offset)
     }
 }
 
-void gpio_write(pe_machine *m, uint32_t offset, uint32_t value)
+static void gpio_write(pe_machine *m, uint32_t offset, uint32_t value)
 {
     gpio_state *g = &m->board.gpio;
     value &= 0xff;
@@ -160,7 +160,7 @@ static uint8_t fw_cfg_byte(pe_machine *m)
     }
 }
 
-uint32_t fw_cfg_read(pe_machine *m, uint32_t offset, unsigned size)
+static uint32_t fw_cfg_read(pe_machine *m, uint32_t offset, unsigned size)
 {
     uint32_t value = 0;
     if (offset < 8) {
@@ -171,7 +171,7 @@ uint32_t fw_cfg_read(pe_machine *m, uint32_t offset, unsigned size)
     return value;
 }
 
-void fw_cfg_write(pe_machine *m, uint32_t offset, unsigned size, uint32_t value)
+static void fw_cfg_write(pe_machine *m, uint32_t offset, unsigned size, uint32_t value)
 {
     if (offset == 8 && size == 2) {
         m->board.fw_cfg = (fw_cfg_state){(uint16_t)(value << 8 | (value >> 8 & 0xff)), 0};

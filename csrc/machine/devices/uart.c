@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * PL011 UART (ARM DDI 0183G).  Sending takes no time; input waits in a queue of any length behind the 16-byte FIFO. */
-#include "machine.h"
+#include "machine/machine.h"
 
 #include <stdlib.h>
 

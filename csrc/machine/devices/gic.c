@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * GICv2 without security extensions (ARM IHI 0048B): distributor and CPU interfaces for up to 8 CPUs, 288 interrupts,
  * 32 priority levels as the Cortex-A15's own controller. */
-#include "machine.h"
+#include "machine/machine.h"
 
 #define SPURIOUS      1023u
 #define PRIORITY_MASK 0xf8u

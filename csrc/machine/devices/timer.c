@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The generic timer (ARM DDI 0406C B8): a 62.5 MHz count of guest time, a physical and a virtual channel for each CPU.
  * CNTVOFF is zero, so both counters agree. */
-#include "machine.h"
+#include "machine/machine.h"
 
 #define CTL_ENABLE 1u
 #define CTL_IMASK  2u
