@@ -408,3 +408,26 @@ def test_tlb_maintenance_of_one_address_reaches_the_whole_leaf(operation: tuple[
         code.exit()
         code.run(machine)
         assert logged(machine) == [1, 2, 3, 4]
+
+
+def test_tlb_maintenance_reaches_a_large_leaf_whose_fill_flushed_the_rest() -> None:
+    """The same where the last fill of the leaf emptied the soft TLB: a store to what was code."""
+    with Machine(SMALL) as machine:
+        slot = Tables(machine).map(VA, RAM + 0x80_0000, level=2)
+        machine.write_phys(FREE, Tables.leaf(RAM + 0xC0_0000, 2).to_bytes(8, "little"))
+        machine.write_phys(RAM + 0x80_0000, words(BX_LR))
+        machine.write_phys(RAM + 0xC0_0000, words(BX_LR, 2))
+        code = Guest()
+        code.mmu_on()
+        code.mov(4, VA)
+        code.mov(6, VA + 0x10_0000)
+        code.mov(8, FREE)
+        code.mov(9, slot)
+        code.op(blx(4), store(4, 4, 4))
+        code.op(0xE1C820D0, 0xE1C920F0, DSB)  # ldrd r2, r3, [r8]; strd r2, r3, [r9]
+        code.mcr(TLBIMVA, 6)
+        code.op(DSB, ISB, ldr(2, 4, 4))
+        code.log(2)
+        code.exit()
+        code.run(machine)
+        assert logged(machine) == [2]
