@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT, Scoreboard, in_turns, in_unit
+from bench.conftest import ROOT, Scoreboard, in_turns, in_unit
 from unicorn_peer import BareUnicorn
 
 from pyemu.config import MachineConfig

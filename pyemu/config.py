@@ -72,11 +72,14 @@ def check_memory(size: int) -> None:
 class MachineConfig:
     """A board: what :class:`pyemu.machine.Machine` builds.
 
-    ``memory_bytes``  RAM from 0x40000000 on, 16 MB to 64 GB, a multiple of 1 MB; sparse on the host.
-    ``cpu``           the identity that the guest reads: ``"cortex-a15"`` or ``"cortex-a7"``.
-    ``smp``           number of CPUs, 1 to 8, run in turn on one host thread.
-    ``semihosting``   whether the semihosting traps (SVC 0x123456, 0xab in Thumb) are host calls.
-    ``quantum``       instructions a CPU runs before the next one's turn.
+    ``memory_bytes``      RAM from 0x40000000 on, 16 MB to 64 GB, a multiple of 1 MB; sparse on the host.
+    ``cpu``               the identity that the guest reads: ``"cortex-a15"`` or ``"cortex-a7"``.
+    ``smp``               number of CPUs, 1 to 8, run in turn on one host thread.
+    ``semihosting``       whether the semihosting traps (SVC 0x123456, 0xab in Thumb) are host calls.
+    ``quantum``           instructions a CPU runs before the next one's turn.
+    ``strict_alignment``  alignment faults also with SCTLR.A clear: of LDM, STM, LDRD, STRD, VLDR, VSTR, and
+                          of any access to Device or Strongly-ordered memory, which is all memory with the
+                          MMU off.  Slower: a hook on every instruction.
     """
 
     memory_bytes: int = GIB
@@ -84,6 +87,7 @@ class MachineConfig:
     smp: int = 1
     semihosting: bool = True
     quantum: int = 20_000
+    strict_alignment: bool = False
 
     def __post_init__(self) -> None:
         check_memory(self.memory_bytes)
@@ -137,5 +141,6 @@ def _from_mapping(values: dict[str, Any], noun: str, base: MachineConfig) -> Mac
             raise UserError(f"{field.name} must be of type {expected.__name__}, not {changes[field.name]!r}")
     unknown = set(changes) - {field.name for field in fields(MachineConfig)}
     if unknown:
-        raise UserError(f"unknown {noun} {min(unknown)!r}: mem, cpu, smp, semihosting and quantum exist")
+        exist = ", ".join(["mem", *(field.name for field in fields(MachineConfig)[1:])])
+        raise UserError(f"unknown {noun} {min(unknown)!r}: there are {exist}")
     return replace(base, **changes)

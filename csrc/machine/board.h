@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The physical map of the board: that of QEMU's `virt` (hw/arm/virt.c, base_memmap and a15irqmap). */
+ * The physical map of the board, unsigned for arithmetic; what loaders must know of it is in pyemu.h. */
 #ifndef PYEMU_BOARD_H
 #define PYEMU_BOARD_H
 
-#define BOARD_FLASH0_BASE 0x00000000u
-#define BOARD_FLASH1_BASE 0x04000000u
-#define BOARD_FLASH_SIZE  0x04000000u
+#include "pyemu.h"
+
+#define BOARD_FLASH0_BASE ((uint32_t)PE_BOARD_FLASH0_BASE)
+#define BOARD_FLASH1_BASE ((uint32_t)PE_BOARD_FLASH1_BASE)
+#define BOARD_FLASH_SIZE  ((uint32_t)PE_BOARD_FLASH_SIZE)
 
 #define BOARD_DEVICES_BASE 0x08000000u /* everything below is reached through one MMIO window */
-#define BOARD_DEVICES_END  0x40000000u
-#define BOARD_GICD_BASE    0x08000000u
-#define BOARD_GICC_BASE    0x08010000u
+#define BOARD_DEVICES_END  BOARD_RAM_BASE
+#define BOARD_GICD_BASE    ((uint32_t)PE_BOARD_GICD_BASE)
+#define BOARD_GICC_BASE    ((uint32_t)PE_BOARD_GICC_BASE)
 #define BOARD_GICV2M_BASE  0x08020000u
-#define BOARD_UART_BASE    0x09000000u
-#define BOARD_RTC_BASE     0x09010000u
+#define BOARD_UART_BASE    ((uint32_t)PE_BOARD_UART_BASE)
+#define BOARD_RTC_BASE     ((uint32_t)PE_BOARD_RTC_BASE)
 #define BOARD_FW_CFG_BASE  0x09020000u
-#define BOARD_GPIO_BASE    0x09030000u
-#define BOARD_VIRTIO_BASE  0x0a000000u
-#define BOARD_VIRTIO_SIZE  0x4000u
+#define BOARD_GPIO_BASE    ((uint32_t)PE_BOARD_GPIO_BASE)
+#define BOARD_VIRTIO_BASE  ((uint32_t)PE_BOARD_VIRTIO_BASE)
+#define BOARD_VIRTIO_SIZE  ((uint32_t)(PE_BOARD_VIRTIO_STRIDE * PE_BOARD_VIRTIO_COUNT))
 #define BOARD_PCIE_MMIO    0x10000000u
 #define BOARD_PCIE_PIO     0x3eff0000u
 #define BOARD_PCIE_ECAM    0x3f000000u
@@ -25,19 +27,18 @@
 #define BOARD_PCIE_ECAM_HIGH      0x4010000000ull
 #define BOARD_PCIE_ECAM_HIGH_SIZE 0x10000000ull
 
-#define BOARD_RAM_BASE 0x40000000u
+#define BOARD_RAM_BASE ((uint32_t)PE_BOARD_RAM_BASE)
 
 /* A bank of flash that does not show its array is reached here by the engine; above any 40-bit address. */
 #define BOARD_FLASH_WINDOW 0x20000000000ull
 
-/* GIC interrupt numbers */
-#define BOARD_IRQ_HYP_TIMER  26
-#define BOARD_IRQ_VIRT_TIMER 27
-#define BOARD_IRQ_SEC_TIMER  29
-#define BOARD_IRQ_PHYS_TIMER 30
-#define BOARD_IRQ_UART       33
-#define BOARD_IRQ_RTC        34
-#define BOARD_IRQ_GPIO       39
+#define BOARD_IRQ_HYP_TIMER  PE_BOARD_IRQ_HYP_TIMER
+#define BOARD_IRQ_VIRT_TIMER PE_BOARD_IRQ_VIRT_TIMER
+#define BOARD_IRQ_SEC_TIMER  PE_BOARD_IRQ_SEC_TIMER
+#define BOARD_IRQ_PHYS_TIMER PE_BOARD_IRQ_PHYS_TIMER
+#define BOARD_IRQ_UART       PE_BOARD_IRQ_UART
+#define BOARD_IRQ_RTC        PE_BOARD_IRQ_RTC
+#define BOARD_IRQ_GPIO       PE_BOARD_IRQ_GPIO
 
 #define BOARD_COUNTER_HZ 62500000u
 

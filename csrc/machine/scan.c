@@ -28,12 +28,24 @@ static uint32_t thumb_order(uint32_t word)
     return word << 16 | word >> 16;
 }
 
+#define LAST_HALF (PE_PAGE_SIZE - 2)
+
+/* Whether one of ours may begin at this place of a page.  A Thumb instruction that goes on in the next page is judged by its
+ * first half alone: the hook looks again. */
+static bool is_candidate(const uint8_t *host, uint32_t at)
+{
+    if (at == LAST_HALF) {
+        return host[at + 1] == 0xee || host[at + 1] == 0xec;
+    }
+    uint32_t word;
+    memcpy(&word, host + at, 4);
+    return (at % 4 == 0 && is_untrapped(word)) || is_untrapped(thumb_order(word));
+}
+
 bool scan_page_has_untrapped(const uint8_t *host)
 {
-    for (uint32_t at = 0; at + 4 <= PE_PAGE_SIZE; at += 2) {
-        uint32_t word;
-        memcpy(&word, host + at, 4);
-        if ((at % 4 == 0 && is_untrapped(word)) || is_untrapped(thumb_order(word))) {
+    for (uint32_t at = 0; at < PE_PAGE_SIZE; at += 2) {
+        if (is_candidate(host, at)) {
             return true;
         }
     }
@@ -91,10 +103,8 @@ static void patch(pe_cpu *cpu, uint32_t va)
 
 void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host)
 {
-    for (uint32_t at = 0; at + 4 <= PE_PAGE_SIZE; at += 2) {
-        uint32_t word;
-        memcpy(&word, host + at, 4);
-        if ((at % 4 == 0 && is_untrapped(word)) || is_untrapped(thumb_order(word))) {
+    for (uint32_t at = 0; at < PE_PAGE_SIZE; at += 2) {
+        if (is_candidate(host, at)) {
             patch(cpu, va_page + at);
         }
     }

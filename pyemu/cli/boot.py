@@ -73,6 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="semihosting traps are ordinary exceptions",
     )
+    board.add_argument(
+        "--strict-alignment",
+        action="store_true",
+        default=None,
+        help="also with SCTLR.A clear: alignment faults of LDM, STM, LDRD, STRD, VLDR, VSTR, and of any "
+        "access to Device or Strongly-ordered memory, as with the MMU off; slower",
+    )
     load = parser.add_argument_group("loading")
     load.add_argument("--flash", metavar="F", type=Path, help="content of flash bank 0, at 0x0")
     load.add_argument("--dtb", metavar="F", type=Path, help="device tree blob instead of the generated one")
@@ -179,7 +186,12 @@ def _make_machine(args: argparse.Namespace) -> Machine:
         return Machine.restore(args.image)
     base = MachineConfig() if args.config is None else MachineConfig.from_toml(args.config)
     config = base.with_options(
-        memory_bytes=args.mem, cpu=args.cpu, smp=args.smp, quantum=args.quantum, semihosting=args.semihosting
+        memory_bytes=args.mem,
+        cpu=args.cpu,
+        smp=args.smp,
+        quantum=args.quantum,
+        semihosting=args.semihosting,
+        strict_alignment=args.strict_alignment,
     )
     options = _load_options(args, config)
     machine = Machine(config)
@@ -209,6 +221,7 @@ def _refuse_with_snapshot(args: argparse.Namespace) -> None:
         "smp",
         "quantum",
         "semihosting",
+        "strict_alignment",
         "flash",
         "dtb",
         "no_dtb",

@@ -1,6 +1,6 @@
 """The machine: board, loaders, device tree, console, snapshots; a Python face of csrc/machine.
 
-Names are imported when they are first used: device trees and loaders need no C core.
+Names are imported when they are first used.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from pyemu.machine.devicetree import TreeOptions
     from pyemu.machine.loaders import LoadOptions
     from pyemu.machine.machine import Cpu, Machine
-    from pyemu.machine.memory import TranslationFault
     from pyemu.machine.stop import Stop, StopReason
 
-__all__ = ["Cpu", "LoadOptions", "Machine", "Stop", "StopReason", "TranslationFault", "TreeOptions"]
+__all__ = ["Cpu", "LoadOptions", "Machine", "Stop", "StopReason", "TreeOptions"]
 
 _HOMES = {
     "Cpu": "machine",
@@ -23,7 +22,6 @@ _HOMES = {
     "Machine": "machine",
     "Stop": "stop",
     "StopReason": "stop",
-    "TranslationFault": "memory",
     "TreeOptions": "devicetree",
 }
 

@@ -1,37 +1,41 @@
 """The board's address map: QEMU's ``virt`` machine, which firmware and kernels already know.
 
-The devices themselves are csrc/machine; here is what loaders and the device tree must agree on with them.
+The numbers are those of csrc/pyemu.h, section "board": what loaders and the device tree must agree on with
+the devices of csrc/machine.
 """
 
 from __future__ import annotations
 
-RAM_BASE = 0x4000_0000
+from pyemu.native import lib
 
-FLASH_BANK_BYTES = 0x0400_0000
-FLASH_BASES = (0x0000_0000, 0x0400_0000)
+RAM_BASE: int = lib.PE_BOARD_RAM_BASE
 
-GIC_DISTRIBUTOR = 0x0800_0000
-GIC_CPU_INTERFACE = 0x0801_0000
-GIC_REGION_BYTES = 0x1_0000
+FLASH_BANK_BYTES: int = lib.PE_BOARD_FLASH_SIZE
+FLASH_BASES: tuple[int, int] = (lib.PE_BOARD_FLASH0_BASE, lib.PE_BOARD_FLASH1_BASE)
 
-UART = 0x0900_0000
-RTC = 0x0901_0000
-GPIO = 0x0903_0000
-DEVICE_BYTES = 0x1000
-APB_CLOCK_HZ = 24_000_000
+GIC_DISTRIBUTOR: int = lib.PE_BOARD_GICD_BASE
+GIC_CPU_INTERFACE: int = lib.PE_BOARD_GICC_BASE
+GIC_REGION_BYTES: int = lib.PE_BOARD_GIC_SIZE
 
-VIRTIO = 0x0A00_0000
-VIRTIO_BYTES = 0x200
-VIRTIO_COUNT = 32
+UART: int = lib.PE_BOARD_UART_BASE
+RTC: int = lib.PE_BOARD_RTC_BASE
+GPIO: int = lib.PE_BOARD_GPIO_BASE
+DEVICE_BYTES: int = lib.PE_BOARD_DEVICE_SIZE
+APB_CLOCK_HZ: int = lib.PE_BOARD_APB_HZ
 
-# Shared peripheral interrupts (GIC interrupt number - 32).
-SPI_UART = 1
-SPI_RTC = 2
-SPI_GPIO = 7
-SPI_VIRTIO = 16
+VIRTIO: int = lib.PE_BOARD_VIRTIO_BASE
+VIRTIO_BYTES: int = lib.PE_BOARD_VIRTIO_STRIDE
+VIRTIO_COUNT: int = lib.PE_BOARD_VIRTIO_COUNT
 
-# Private peripheral interrupts (GIC interrupt number - 16) of the generic timer.
-PPI_TIMER_SECURE = 13
-PPI_TIMER_PHYSICAL = 14
-PPI_TIMER_VIRTUAL = 11
-PPI_TIMER_HYP = 10
+# Device trees count shared peripheral interrupts from GIC interrupt 32 on, private ones from 16.
+_FIRST_PPI, _FIRST_SPI = 16, 32
+
+SPI_UART: int = lib.PE_BOARD_IRQ_UART - _FIRST_SPI
+SPI_RTC: int = lib.PE_BOARD_IRQ_RTC - _FIRST_SPI
+SPI_GPIO: int = lib.PE_BOARD_IRQ_GPIO - _FIRST_SPI
+SPI_VIRTIO: int = lib.PE_BOARD_IRQ_VIRTIO - _FIRST_SPI
+
+PPI_TIMER_SECURE: int = lib.PE_BOARD_IRQ_SEC_TIMER - _FIRST_PPI
+PPI_TIMER_PHYSICAL: int = lib.PE_BOARD_IRQ_PHYS_TIMER - _FIRST_PPI
+PPI_TIMER_VIRTUAL: int = lib.PE_BOARD_IRQ_VIRT_TIMER - _FIRST_PPI
+PPI_TIMER_HYP: int = lib.PE_BOARD_IRQ_HYP_TIMER - _FIRST_PPI

@@ -15,10 +15,12 @@ from pyemu.machine import board
 from pyemu.machine.console import Console
 from pyemu.machine.loaders import LoadOptions, LoadPlan, Symbols, plan_load
 from pyemu.machine.loaders.files import read_file
-from pyemu.machine.memory import Access, Memory, Translation, Walk
+from pyemu.machine.memory import MachineMemory
 from pyemu.machine.registers import Registers
 from pyemu.machine.snapshot import BLOCK_BYTES, Snapshot, write_snapshot
 from pyemu.machine.stop import Stats, Stop, StopReason
+from pyemu.mem import Memory
+from pyemu.mmu import Access, Regime, Translation, Walk, read_virtual, translate, walk, write_virtual
 from pyemu.native import NativeError, check, check_handle, error, ffi, lib
 
 # A run is cut at multiples of this many instructions, so that signals are heard and output is collected.
@@ -58,11 +60,12 @@ class Machine:
         native, err = ffi.new("pe_machine_config *"), error()
         native.ram_base, native.ram_size = board.RAM_BASE, config.memory_bytes
         native.ncpus, native.cpu_model = config.smp, _CPU_MODELS[config.cpu]
-        native.flags = lib.PE_MACHINE_SEMIHOSTING if config.semihosting else 0
+        native.flags = lib.PE_MACHINE_SEMIHOSTING * config.semihosting
+        native.flags |= lib.PE_MACHINE_STRICT_ALIGNMENT * config.strict_alignment
         native.quantum = config.quantum
         handle = check_handle(lib.pe_machine_new(native, err), err)
         self._handle = ffi.gc(handle, lib.pe_machine_free)
-        self._memory = Memory(self)
+        self._mem = MachineMemory.of(self)
         self.console = Console(self)
         self.cpus = tuple(Cpu(self, number) for number in range(config.smp))
         self.symbols = Symbols(None)
@@ -78,6 +81,7 @@ class Machine:
     def close(self) -> None:
         """Free the machine; it cannot be used any more."""
         if self._handle is not None:
+            self._mem.close()
             ffi.release(self._handle)
             self._handle = None
 
@@ -119,8 +123,8 @@ class Machine:
         flash: dict[int, bytearray] = {}
         for item in plan.placements:
             if item.address >= board.RAM_BASE:
-                self._memory.write_phys(item.address, item.data)
-                self._memory.clear(item.address + len(item.data), item.size - len(item.data))
+                self._mem.write(item.address, item.data)
+                self._mem.clear(item.address + len(item.data), item.size - len(item.data))
                 continue
             bank = item.address // board.FLASH_BANK_BYTES
             content = flash.setdefault(bank, bytearray())
@@ -239,33 +243,58 @@ class Machine:
         """Write a register."""
         self.cpus[cpu].regs[name] = value
 
+    @property
+    def mem(self) -> Memory:
+        """RAM and flash by physical address; what is written there, code too, is what the guest finds."""
+        return self._mem
+
+    def regime(self, cpu: int = 0) -> Regime:
+        """The registers that decide translation on a CPU, as they are now."""
+        return self._regime(cpu)[0]
+
+    def privileged(self, cpu: int = 0) -> bool:
+        """Whether a CPU is in a privileged mode now."""
+        return self._regime(cpu)[1]
+
+    def _regime(self, cpu: int, privileged: bool | None = None) -> tuple[Regime, bool]:
+        regime, now, err = ffi.new("pe_regime *"), ffi.new("bool *"), error()
+        check(lib.pe_machine_regime(self.handle, cpu, regime, now, err), err)
+        return Regime.from_native(regime), bool(now[0]) if privileged is None else privileged
+
     def translate(
-        self, va: int, access: Access = "read", privileged: bool | None = None, cpu: int = 0
+        self, va: int, access: Access = Access.READ, privileged: bool | None = None, cpu: int = 0
     ) -> Translation:
         """Translate with the CPU's registers as they are now; ``privileged`` None: as the CPU is now."""
-        return self._memory.translate(va, access, privileged, cpu)
+        regime, who = self._regime(cpu, privileged)
+        return translate(self._mem, regime, va, access, privileged=who)
 
-    def walk(self, va: int, access: Access = "read", privileged: bool | None = None, cpu: int = 0) -> Walk:
+    def walk(
+        self, va: int, access: Access = Access.READ, privileged: bool | None = None, cpu: int = 0
+    ) -> Walk:
         """Translate, with each descriptor that is read on the way."""
-        return self._memory.walk(va, access, privileged, cpu)
+        regime, who = self._regime(cpu, privileged)
+        return walk(self._mem, regime, va, access, privileged=who)
 
     def read(self, va: int, size: int, privileged: bool | None = None, cpu: int = 0) -> bytes:
-        """Bytes at a virtual address; :class:`TranslationFault` where a page cannot be read."""
-        return self._memory.read(va, size, privileged, cpu)
+        """Bytes at a virtual address; :class:`~pyemu.mmu.TranslationFault` where a page cannot be read."""
+        regime, who = self._regime(cpu, privileged)
+        return read_virtual(self._mem, regime, va, size, privileged=who)
 
     def write(
         self, va: int, data: bytes, privileged: bool | None = None, cpu: int = 0, force: bool = False
     ) -> None:
         """Write at a virtual address, all or nothing; ``force``: also where the guest may only read."""
-        self._memory.write(va, data, "read" if force else "write", privileged, cpu)
+        regime, who = self._regime(cpu, privileged)
+        access = Access.READ if force else Access.WRITE
+        write_virtual(self._mem, regime, va, data, access, privileged=who)
 
     def read_phys(self, pa: int, size: int) -> bytes:
         """Bytes at a physical address of RAM or flash."""
-        return self._memory.read_phys(pa, size)
+        return self._mem.read(pa, size)
 
     def write_phys(self, pa: int, data: bytes) -> None:
         """Write at a physical address; ignores that flash is read-only to the guest."""
-        self._memory.write_phys(pa, data)
+        self._mem.write(pa, data)
 
     def tlb_flush(self) -> None:
         """Forget cached translations of all CPUs, after tables were changed from outside."""
@@ -282,7 +311,7 @@ class Machine:
         size = lib.pe_machine_state_save(self.handle, state, size, err)
         check(err.status, err)
         meta = {"config": asdict(self.config), "symbols": self.symbols.addresses}
-        write_snapshot(path, meta, bytes(ffi.buffer(state, size)), self._memory.touched_runs(BLOCK_BYTES))
+        write_snapshot(path, meta, bytes(ffi.buffer(state, size)), self._mem.content(BLOCK_BYTES))
 
     @classmethod
     def restore(cls, path: str | Path) -> Machine:

@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyemu.native import NativeError, check, check_handle, error, ffi, lib
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["PAGE_SIZE", "Memory", "Segment"]
 
@@ -39,11 +42,15 @@ class Memory:
         err = error()
         handle = check_handle(lib.pe_mem_new(err), err)
         self._handle: Any = ffi.gc(handle, lib.pe_mem_free)
-        self._owner: object = None
+        self._owner: Any = None
 
     @classmethod
-    def borrow(cls, handle: Any, owner: object) -> Memory:
-        """The memory behind a ``pe_mem *`` that belongs to ``owner`` (a machine), which is kept alive."""
+    def borrow(cls, handle: Any, owner: Any) -> Self:
+        """The memory behind a ``pe_mem *`` that belongs to ``owner`` (a machine), which is kept alive.
+
+        Only the owner changes its segments: :meth:`add_ram`, :meth:`add_file` and :meth:`reset` raise
+        ValueError.
+        """
         memory = cls.__new__(cls)
         memory._handle = handle
         memory._owner = owner
@@ -55,6 +62,12 @@ class Memory:
         if self._handle is None:
             raise ValueError("this Memory is closed")
         return self._handle
+
+    @property
+    def _own_handle(self) -> Any:
+        if self._owner is not None:
+            raise ValueError("this Memory belongs to a machine, which alone changes its segments")
+        return self.handle
 
     def close(self) -> None:
         """Give the memory back; a borrowed one is only let go."""
@@ -78,7 +91,9 @@ class Memory:
         """
         err = error()
         check(
-            lib.pe_mem_add_ram(self.handle, _u64("base", base), _u64("size", size), _flags(readonly), err),
+            lib.pe_mem_add_ram(
+                self._own_handle, _u64("base", base), _u64("size", size), _flags(readonly), err
+            ),
             err,
         )
 
@@ -100,7 +115,7 @@ class Memory:
         err = error()
         check(
             lib.pe_mem_add_file(
-                self.handle,
+                self._own_handle,
                 _u64("base", base),
                 os.fsencode(path),
                 _u64("offset", offset),
@@ -143,21 +158,45 @@ class Memory:
         with ffi.from_buffer(data) as source:
             check(lib.pe_mem_write(self.handle, _u64("address", pa), source, len(source), err), err)
 
-    def touched(self, start: int = 0) -> Iterator[int]:
-        """Addresses at or above ``start`` of the 4096-byte pages that the host has backed, ascending."""
+    def touched(self, start: int = 0, end: int = 1 << 64) -> Iterator[int]:
+        """Addresses in [start, end) of the 4096-byte pages that the host has backed, ascending."""
         pages = ffi.new("uint64_t[]", _TOUCHED_BATCH)
         at = _u64("start", start)
-        while True:
-            count = lib.pe_mem_touched(self.handle, at, pages, _TOUCHED_BATCH)
-            if count == 0:
-                return
-            yield from ffi.unpack(pages, count)
+        while count := lib.pe_mem_touched(self.handle, at, pages, _TOUCHED_BATCH):
+            for page in ffi.unpack(pages, count):
+                if page >= end:
+                    return
+                yield page
             at = pages[count - 1] + PAGE_SIZE
+
+    def content(self, max_bytes: int = 1 << 20) -> Iterator[tuple[int, bytes]]:
+        """(address, bytes) of all pages that are not zero, ascending, in runs of up to ``max_bytes``."""
+        zero = bytes(PAGE_SIZE)
+        start, run = 0, bytearray()
+        for pa in self.touched():
+            page = self.read(pa, PAGE_SIZE)
+            if page == zero:
+                continue
+            if run and (pa != start + len(run) or len(run) + PAGE_SIZE > max_bytes):
+                yield start, bytes(run)
+                run.clear()
+            if not run:
+                start = pa
+            run += page
+        if run:
+            yield start, bytes(run)
+
+    def clear(self, pa: int, length: int) -> None:
+        """Make ``length`` bytes at ``pa`` read as zero, at the cost of those that are backed."""
+        end = pa + length
+        for page in self.touched(pa & -PAGE_SIZE, end):
+            low, high = max(page, pa), min(page + PAGE_SIZE, end)
+            self.write(low, bytes(high - low))
 
     def reset(self) -> None:
         """Make RAM read as zero and views as their files again, and give the pages back to the host."""
         err = error()
-        check(lib.pe_mem_reset(self.handle, err), err)
+        check(lib.pe_mem_reset(self._own_handle, err), err)
 
 
 def _flags(readonly: bool) -> int:

@@ -2,6 +2,7 @@
 
 from pyemu.mmu.batch import NO_ADDRESS, translate_many
 from pyemu.mmu.regime import Regime
+from pyemu.mmu.status import FaultStatus, decode_fault_status
 from pyemu.mmu.tables import Attributes, Mapping, PageTables
 from pyemu.mmu.translate import (
     Access,
@@ -17,6 +18,7 @@ from pyemu.mmu.translate import (
     translate,
     walk,
 )
+from pyemu.mmu.virtual import TranslationFault, read_virtual, write_virtual
 
 __all__ = [
     "NO_ADDRESS",
@@ -24,6 +26,7 @@ __all__ = [
     "Attributes",
     "DescriptorKind",
     "Fault",
+    "FaultStatus",
     "Flag",
     "Mapping",
     "PageTables",
@@ -31,10 +34,14 @@ __all__ = [
     "Regime",
     "Step",
     "Translation",
+    "TranslationFault",
     "Walk",
     "ats",
+    "decode_fault_status",
     "fault_status",
+    "read_virtual",
     "translate",
     "translate_many",
     "walk",
+    "write_virtual",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from heapq import heappop, heappush
 from itertools import chain
 
@@ -39,7 +38,6 @@ class TablePool:
         self._freed: list[int] = []  # a heap
         self.used: set[int] = set()
         """Physical addresses of the tables in use, without the root."""
-        self._root_bytes = root_bytes
 
     def take(self) -> int:
         """The address of a table that was not in use; MemoryError when there is none."""
@@ -58,9 +56,3 @@ class TablePool:
     def give_back(self, table: int) -> None:
         self.used.remove(table)
         heappush(self._freed, table)
-
-    def pages(self) -> Iterator[int]:
-        """Physical addresses of every page that holds a table, with repetitions."""
-        yield from range(self.root, self.root + self._root_bytes, PAGE_SIZE)
-        for table in self.used:
-            yield table & -PAGE_SIZE

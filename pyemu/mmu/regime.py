@@ -72,6 +72,11 @@ class Regime:
                     raise ValueError(f"register {name.upper()} is missing; SCTLR, TTBCR and TTBR0 are needed")
         return cls(**values)
 
+    @classmethod
+    def from_native(cls, native: Any) -> Regime:
+        """The Python form of a ``pe_regime``."""
+        return cls(**{field.name: getattr(native, field.name) for field in fields(cls)})
+
     @property
     def mmu_on(self) -> bool:
         """SCTLR.M"""

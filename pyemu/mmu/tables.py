@@ -1,7 +1,7 @@
 """Page tables in guest memory that Python manages: map, unmap, protect, with the largest leaves that fit.
 
 Everything is kept in the tables themselves; a table comes from a pool of memory that the caller sets aside.
-No TLB maintenance is done: code that runs on these tables sees a change after its own TLB invalidate.
+No TLB maintenance is done for a change: code that runs on these tables sees it after its own TLB invalidate.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pyemu.mem import PAGE_SIZE, Memory
 from pyemu.mmu.editor import TableEditor
@@ -18,9 +18,26 @@ from pyemu.mmu.pool import TablePool
 from pyemu.mmu.regime import Regime
 from pyemu.mmu.translate import Access, Walk, walk
 
-__all__ = ["Attributes", "Mapping", "PageTables"]
+__all__ = ["Attributes", "Guest", "Mapping", "PageTables"]
 
 _SPACE = 1 << 32
+_POOL_BYTES = 1 << 20
+
+# SCTLR: M, HA, WXN, UWXN, EE, TRE, AFE: what decides the meaning of tables.
+_SCTLR_TABLES = 1 << 0 | 1 << 17 | 1 << 19 | 1 << 20 | 1 << 25 | 1 << 28 | 1 << 29
+
+
+class Guest(Protocol):
+    """What tables need of a machine that runs on them."""
+
+    @property
+    def mem(self) -> Memory: ...
+
+    def reg(self, name: str, cpu: int = 0) -> int: ...
+
+    def set_reg(self, name: str, value: int, cpu: int = 0) -> None: ...
+
+    def tlb_flush(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -40,23 +57,31 @@ class Mapping:
 class PageTables:
     """A 4 GB address space for TTBR0, as ``"lpae"`` or ``"short"`` tables.
 
-    ``memory`` is a :class:`~pyemu.mem.Memory`, or anything with ``read_phys(pa, length) -> bytes`` and
-    ``write_phys(pa, data)`` (a machine, whose writes also drop translated code).  Tables come from the
-    ``pool_size`` bytes at ``pool_base``, which nothing else may use.  Addresses and sizes are bytes and
-    multiples of 4096.
+    ``memory`` is a :class:`~pyemu.mem.Memory`, or a machine, whose guest may run on the tables.  They take
+    the ``pool_size`` bytes at ``pool_base``, which nothing else may use; by default the last MB of RAM below
+    4 GB.  Addresses and sizes are bytes and multiples of 4096.
     """
 
-    def __init__(self, memory: Any, format: str, pool_base: int, pool_size: int) -> None:
+    def __init__(
+        self,
+        memory: Memory | Guest,
+        format: str,
+        pool_base: int | None = None,
+        pool_size: int = _POOL_BYTES,
+    ) -> None:
         if format not in FORMATS:
             raise ValueError(f"table format {format!r} is unknown; there are {', '.join(FORMATS)}")
         self.format: Format = FORMATS[format]()
-        self._memory = memory
-        native = isinstance(memory, Memory)
-        self._read: Callable[[int, int], bytes] = memory.read if native else memory.read_phys
-        write: Callable[[int, bytes], None] = memory.write if native else memory.write_phys
+        self._guest: Guest | None = None
+        if isinstance(memory, Memory):
+            self._memory = memory
+        else:
+            self._guest, self._memory = memory, memory.mem
+        if pool_base is None:
+            pool_base = _last_ram(self._memory, pool_size)
         fmt = self.format
         self._pool = TablePool(pool_base, pool_size, fmt.root_bytes, fmt.table_bytes, fmt.table_pa_limit)
-        self._editor = TableEditor(fmt, self._pool, self._read, write)
+        self._editor = TableEditor(fmt, self._pool, self._memory.read, self._memory.write)
 
     # ---- what to load into the machine ----
 
@@ -78,6 +103,23 @@ class PageTables:
     def regime(self) -> Regime:
         """The same as a regime to translate with."""
         return Regime(**self.registers)
+
+    def activate(self, cpu: int = 0) -> None:
+        """Turn the MMU of a machine's CPU on with these tables, and drop what its TLB holds.
+
+        Writes TTBCR, TTBR0, MAIR0 and MAIR1 (PRRR and NMRR), DACR in the short format, and SCTLR, of which
+        bits that have nothing to do with tables stay.  The CPU goes on where it is: its code must be mapped.
+        """
+        if self._guest is None:
+            raise ValueError("these tables are in a Memory, which has no CPU; give PageTables a Machine")
+        guest, registers = self._guest, self.registers
+        kept = guest.reg("sctlr", cpu) & ~_SCTLR_TABLES
+        guest.set_reg("sctlr", kept, cpu)
+        for name, value in registers.items():
+            if name != "sctlr":
+                guest.set_reg(name, value, cpu)
+        guest.set_reg("sctlr", kept | registers["sctlr"], cpu)
+        guest.tlb_flush()
 
     @property
     def tables(self) -> tuple[int, ...]:
@@ -149,14 +191,7 @@ class PageTables:
 
     def walk(self, va: int, access: Access = Access.READ, *, privileged: bool = True) -> Walk:
         """The translation of ``va`` by these tables, step by step, as the hardware does it."""
-        if isinstance(self._memory, Memory):
-            return walk(self._memory, self.regime, va, access, privileged=privileged)
-        # Any other memory is only reachable through its functions: show the walker a copy of the tables.
-        with Memory() as copy:
-            for page in sorted(set(self._pool.pages())):
-                copy.add_ram(page, PAGE_SIZE)
-                copy.write(page, self._read(page, PAGE_SIZE))
-            return walk(copy, self.regime, va, access, privileged=privileged)
+        return walk(self._memory, self.regime, va, access, privileged=privileged)
 
     # ---- checks ----
 
@@ -223,6 +258,14 @@ class PageTables:
                 f"domain and pxn belong to the whole megabyte at {first:#x} in the short format; "
                 f"other pages of it have other ones"
             )
+
+
+def _last_ram(memory: Memory, size: int) -> int:
+    """Where the last ``size`` bytes of RAM below 4 GB begin."""
+    ram = [s for s in memory.segments if not s.readonly and s.base + size <= min(s.base + s.size, _SPACE)]
+    if not ram:
+        raise ValueError(f"no RAM below 4 GB has {size:#x} bytes for tables: give pool_base and pool_size")
+    return (min(ram[-1].base + ram[-1].size, _SPACE) - size) & -PAGE_SIZE
 
 
 def _attributes(old: Attributes, changes: dict[str, Any]) -> Attributes:

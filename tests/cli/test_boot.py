@@ -217,6 +217,14 @@ def test_a_config_file_and_options_make_the_machine(run_pyemu: Run, image: Image
     assert done.json["stats"]["svcs"] > 0
 
 
+def test_strict_alignment_is_an_option(run_pyemu: Run, image: Image) -> None:
+    # mov r0, #0x40000000; ldrd r2, r3, [r0, #1]; exit
+    path = image(make_elf(Segment(RAM + 0x8000, words(0xE3A00101, 0xE1C020D1) + exit_code(6))))
+    assert run_pyemu("boot", path).status == 6
+    strict = run_pyemu("boot", path, "--strict-alignment", "--max-insns", "1000000", "--json")
+    assert strict.json["stats"]["data_aborts"] > 0
+
+
 def test_sigterm_ends_a_run(image: Image) -> None:
     command = pyemu_command("boot", image(print_code("x\n", LOOP)))
     with subprocess.Popen(

@@ -23,6 +23,7 @@ class Blob:
     about: str
     smp: int = 1
     mem: str = "1G"
+    strict_alignment: bool = False
     expect: str | None = None
     send: str = ""
     skips: int = 0
@@ -36,7 +37,8 @@ class Blob:
     def options(self, mem: str | None = None) -> list[str]:
         """Arguments of `pyemu boot`; `mem` replaces the manifest's."""
         typed = ["--expect", self.expect, "--send", self.send] if self.expect else []
-        return ["--smp", str(self.smp), "--mem", mem or self.mem, *typed]
+        strict = ["--strict-alignment"] if self.strict_alignment else []
+        return ["--smp", str(self.smp), "--mem", mem or self.mem, *strict, *typed]
 
 
 def load_manifest() -> list[Blob]:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from pyemu.config import GIB, MIB, MachineConfig, UserError, format_size, parse_memory, parse_size
+from pyemu.config import (
+    GIB,
+    MAX_CPUS,
+    MAX_MEMORY_BYTES,
+    MAX_QUANTUM,
+    MIB,
+    MIN_MEMORY_BYTES,
+    MachineConfig,
+    UserError,
+    format_size,
+    parse_memory,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,8 +83,27 @@ def test_options_that_are_not_given_leave_the_configuration_as_it_is() -> None:
 
 def test_a_toml_file_configures_a_machine(tmp_path: pytest.TempPathFactory) -> None:
     path = tmp_path / "m.toml"  # type: ignore[operator]
-    path.write_text('[machine]\nmem = "4G"\ncpu = "cortex-a7"\nsmp = 2\nsemihosting = false\n')
-    assert MachineConfig.from_toml(path) == MachineConfig(4 * GIB, "cortex-a7", 2, False)
+    path.write_text(
+        '[machine]\nmem = "4G"\ncpu = "cortex-a7"\nsmp = 2\nsemihosting = false\nstrict_alignment = true\n'
+    )
+    assert MachineConfig.from_toml(path) == MachineConfig(
+        4 * GIB, "cortex-a7", 2, False, strict_alignment=True
+    )
+
+
+def test_the_limits_of_a_configuration_are_those_of_the_core() -> None:
+    """They are written in Python too, so that a command line is checked before the core is loaded."""
+    from pyemu.machine import Machine
+    from pyemu.native import lib
+
+    assert lib.PE_MAX_CPUS == MAX_CPUS
+    for size in (MIN_MEMORY_BYTES, MAX_MEMORY_BYTES):
+        Machine(MachineConfig(size, smp=MAX_CPUS, quantum=MAX_QUANTUM)).close()
+
+
+def test_an_unknown_option_names_those_that_exist() -> None:
+    with pytest.raises(UserError, match=r"'ram': there are mem, cpu, smp, .*, strict_alignment"):
+        MachineConfig().with_options(ram="4G")
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pyemu.config import GIB, MIB, MachineConfig, UserError
-from pyemu.machine import Machine, StopReason, TranslationFault
+from pyemu.machine import Machine, StopReason
+from pyemu.mmu import Access, DescriptorKind, Fault, Regime, TranslationFault
 from pyemu.native import NativeError
 from tests.machine.images import RAM, Segment, exit_code, hello_elf, make_elf, print_code, words
 
@@ -170,9 +172,15 @@ def test_virtual_memory_is_reached_through_the_guests_tables_across_pages() -> N
         assert machine.read_phys(RAM + 0x1FFFFE, 2) + machine.read_phys(RAM + 0x500000, 2) == b"span"
         assert machine.read(0x123FFFFE, 4) == b"span"
         translation = machine.translate(0x12400010)
-        assert (translation.pa, translation.fault, translation.size) == (RAM + 0x500010, None, 1 << 20)
+        assert (translation.pa, translation.fault, translation.size) == (
+            RAM + 0x500010,
+            Fault.NONE,
+            1 << 20,
+        )
         walk = machine.walk(0x12400010)
-        assert [(step.level, step.index, step.kind) for step in walk.steps] == [(1, 0x124, "block")]
+        assert [(step.level, step.index, step.kind) for step in walk.steps] == [
+            (1, 0x124, DescriptorKind.BLOCK)
+        ]
 
 
 def test_a_virtual_access_that_faults_names_the_descriptor_and_changes_nothing() -> None:
@@ -180,15 +188,54 @@ def test_a_virtual_access_that_faults_names_the_descriptor_and_changes_nothing()
         short_tables(machine)
         with pytest.raises(TranslationFault, match="0x12500000") as caught:
             machine.write(0x124FFFFE, b"span")
-        assert caught.value.translation.fault == "translation"
+        assert caught.value.walk.result.fault is Fault.TRANSLATION
         assert machine.read_phys(RAM + 0x5FFFFE, 2) == b"\0\0"
-        assert machine.translate(0x12600000, "write").fault == "permission"
+        assert machine.translate(0x12600000, Access.WRITE).fault is Fault.PERMISSION
         with pytest.raises(TranslationFault, match="write of 0x12600000"):
             machine.write(0x12600000, b"x")
         machine.write(0x12600000, b"x", force=True)
         assert machine.read(0x12600000, 1) == b"x"
         with pytest.raises(ValueError, match="32-bit"):
             machine.read(0xFFFFFFFF, 2)
+
+
+def test_the_regime_of_a_cpu_is_that_of_its_registers() -> None:
+    with Machine(SMALL) as machine:
+        short_tables(machine)
+        names = ("sctlr", "ttbcr", "ttbr0", "ttbr1", "dacr", "mair0", "mair1", "contextidr")
+        assert machine.regime() == Regime(**{name: machine.reg(name) for name in names})
+        assert machine.regime().mmu_on
+        assert machine.privileged()
+        machine.set_reg("cpsr", machine.reg("cpsr") & ~0x1F | 0x10)
+        assert not machine.privileged()
+        assert machine.translate(0x12600000, Access.WRITE).fault is Fault.PERMISSION
+
+
+def test_the_memory_of_a_machine_is_a_memory_but_keeps_its_segments() -> None:
+    with Machine(SMALL) as machine:
+        mem = machine.mem
+        assert [(s.base, s.size, s.readonly) for s in mem.segments] == [
+            (0, 64 * MIB, True),
+            (64 * MIB, 64 * MIB, True),
+            (RAM, 16 * MIB, False),
+        ]
+        mem.write(RAM + 4, b"word")
+        assert (mem.read(RAM + 4, 4), machine.read_phys(RAM + 4, 4)) == (b"word", b"word")
+        for change in (lambda: mem.add_ram(1 << 36, 4096), mem.reset, lambda: mem.add_file(0, "/dev/null")):
+            with pytest.raises(ValueError, match="belongs to a machine"):
+                change()
+    with pytest.raises(ValueError, match="closed"):
+        mem.read(RAM, 4)
+
+
+def test_code_that_is_written_from_outside_is_what_runs() -> None:
+    with Machine(SMALL) as machine:
+        machine.load(LOOP)
+        machine.run(max_insns=1000)
+        before = machine.reg("r0")
+        machine.mem.write(RAM + 0x8000, words(0xE2800C01))  # add r0, r0, #0x100
+        machine.run(max_insns=1000)
+        assert machine.reg("r0") - before >= 400 * 0x100
 
 
 def test_a_second_load_clears_what_the_first_program_left_in_bss() -> None:
@@ -225,6 +272,27 @@ def test_a_closed_machine_says_so() -> None:
     machine.close()
     with pytest.raises(ValueError, match="closed"):
         machine.run()
+
+
+def test_alignment_faults_without_sctlr_a_are_an_option_that_snapshots_keep(tmp_path: Path) -> None:
+    # mov r0, #0x40000000; ldr r1, [r0, #1]; ldrd r2, r3, [r0, #1]; b .
+    code = words(0xE3A00101, 0xE5901001, 0xE1C020D1, 0xEAFFFFFE)
+    aborts = {}
+    for strict in (False, True):
+        with Machine(replace(SMALL, strict_alignment=strict)) as machine:
+            machine.load(code)
+            machine.set_reg("vbar", RAM + 0x10000)
+            machine.write_phys(RAM + 0x10010, words(0xEAFFFFFE))
+            machine.snapshot(tmp_path / "m.snap")
+            machine.run(max_insns=100)
+            aborts[strict] = machine.stats().data_aborts
+            # MMU off: all of memory is Strongly-ordered, and the first load faults.
+            assert not strict or machine.reg("dfar") == RAM + 1
+        with Machine.restore(tmp_path / "m.snap") as machine:
+            assert machine.config.strict_alignment is strict
+            machine.run(max_insns=100)
+            assert machine.stats().data_aborts == aborts[strict]
+    assert aborts == {False: 0, True: 1}
 
 
 # ---- snapshots ----

@@ -291,40 +291,51 @@ def test_a_pool_that_cannot_hold_tables_is_refused(format: str, base: int, size:
         PageTables(memory, format, base, size)
 
 
-class Board:
-    """Physical memory reachable only through functions, as a machine's."""
+class Watched(Memory):
+    """Memory that tells of each write."""
 
     def __init__(self) -> None:
-        self.bytes = bytearray(1 * MB)
-        self.writes: list[tuple[int, int]] = []
+        super().__init__()
+        self.writes = 0
         self.after_write: Callable[[], None] = lambda: None
 
-    def read_phys(self, pa: int, length: int) -> bytes:
-        assert POOL <= pa <= pa + length <= POOL + len(self.bytes)
-        return bytes(self.bytes[pa - POOL : pa - POOL + length])
-
-    def write_phys(self, pa: int, data: bytes) -> None:
-        assert POOL <= pa <= pa + len(data) <= POOL + len(self.bytes)
-        self.bytes[pa - POOL : pa - POOL + len(data)] = data
-        self.writes.append((pa, len(data)))
+    def write(self, pa: int, data: Any) -> None:
+        super().write(pa, data)
+        self.writes += 1
         self.after_write()
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_anything_that_reads_and_writes_physical_memory_will_do(format: str) -> None:
-    board = Board()
-    t = PageTables(board, format, POOL, len(board.bytes))
-    t.map(0x1234_5000, 0x8000_0000, 4 * KB)
-    walk = t.walk(0x1234_5678)
-    assert walk.result.pa == 0x8000_0678
-    assert walk.steps[0].table_pa == t.root
+def test_tables_take_the_last_megabyte_of_ram_below_4_gb(format: str) -> None:
+    for base, size, pool in (
+        (POOL, POOL_SIZE, POOL + 7 * MB),
+        (POOL, 8 * GB, 4 * GB - MB),
+        (4 * GB - 2 * MB, 8 * MB, 4 * GB - MB),
+    ):
+        memory = Memory()
+        memory.add_ram(0, 64 * MB, readonly=True)
+        memory.add_ram(base, size)
+        t = PageTables(memory, format)
+        t.map(0x1234_5000, 0x8000_0000, 4 * KB)
+        assert all(pool <= table < pool + MB for table in t.tables)
+        assert t.walk(0x1234_5678).result.pa == 0x8000_0678
+    flash = Memory()
+    flash.add_ram(0, 64 * MB, readonly=True)
+    with pytest.raises(ValueError, match="no RAM below 4 GB has 0x100000 bytes"):
+        PageTables(flash, format)
+
+
+def test_tables_in_a_memory_without_a_cpu_cannot_be_activated() -> None:
+    with pytest.raises(ValueError, match="has no CPU"):
+        tables("lpae").activate()
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_pages_beside_a_change_translate_after_each_single_write(format: str) -> None:
     """A table is complete before a descriptor points to it, also when large leaves are broken up."""
-    board = Board()
-    t = PageTables(board, format, POOL, len(board.bytes))
+    memory = Watched()
+    memory.add_ram(POOL, MB)
+    t = PageTables(memory, format, POOL, MB)
     t.map(0, 0x8000_0000, 64 * MB)
     beside = (0, 0x4FFF, 0x6000, 1 * MB, 16 * MB - 1, 16 * MB)
 
@@ -332,12 +343,12 @@ def test_pages_beside_a_change_translate_after_each_single_write(format: str) ->
         for va in beside:
             assert t.walk(va).result.pa == 0x8000_0000 + va
 
-    board.after_write = check
-    writes = len(board.writes)
+    memory.after_write = check
+    writes = memory.writes
     t.protect(0x5000, 4 * KB, write=False)
     t.unmap(0x5000, 4 * KB)
     t.map(0x5000, 0x9000_0000, 4 * KB)
-    assert len(board.writes) >= writes + 4
+    assert memory.writes >= writes + 4
 
 
 PAGE = 4 * KB
