@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import resource
-import time
 from collections.abc import Sequence
 
-import pytest
-
 from pyemu.config import MIB, MachineConfig
-from pyemu.machine import Machine, Stop, StopReason
+from pyemu.machine import Machine, Stop
 from tests.fuzz.arm import arm_constant
-from tests.machine.images import RAM, SVC_HOST, words
+from tests.machine.images import RAM, words
 
 SMALL = MachineConfig(16 * MIB)
 GICD, GICC, UART = 0x0800_0000, 0x0801_0000, 0x0900_0000
