@@ -68,7 +68,7 @@ def run(
 
 
 def test_planning_in_a_block_that_faults_does_not_move_the_limit() -> None:
-    """The handler makes the machine plan anew (a GIC write) in a block that ends early: it ran on to a million."""
+    """A GIC write of the handler makes the machine plan anew in a block that ends early."""
     again = {UNDEFINED_VECTOR: [0xE5810004, UDF]}
     assert 1000 <= run([*load(1, GICC), UDF], again, max_insns=1000).insns < 1010
 
