@@ -287,8 +287,8 @@ def _seconds(machine: Machine) -> float:
 def test_a_store_costs_a_few_instructions_and_not_a_call() -> None:
     """A hook on memory accesses, wherever it looks, makes every store call out.
 
-    A loop that is half stores takes 4 times as long as one without, and 50 times with such a hook.  Short pieces
-    in turn, the best of each: a busy host slows both.
+    A loop that is half stores takes 4 times as long as one without, and 50 times with such a hook.  Short
+    pieces in turn, the best of each: a busy host slows both.
     """
     loops = [add(2, 2, 1)] * 16, [store(2, 4), add(2, 2, 1)] * 8
     with Machine(SMALL) as integer, Machine(SMALL) as stores:
