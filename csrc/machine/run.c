@@ -27,25 +27,26 @@ static uint64_t min64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* The instruction count at which the current CPU must stop for an event at `time`. */
+/* The instruction count at which the current CPU must stop for an event at `time`; 0: at once. */
 static uint64_t insns_at(const pe_machine *m, uint64_t time)
 {
+    const uint64_t now = machine_time(m);
     if (time == NEVER) {
         return NEVER;
     }
-    const uint64_t now = machine_time(m);
-    const uint64_t left = time > now ? (time - now + m->slice_share - 1) / m->slice_share : 0;
-    return m->current->insns + left;
+    return time > now ? m->current->insns + (time - now + m->slice_share - 1) / m->slice_share : 0;
 }
 
-/* Sets the current CPU's deadline from the slice, the limits and the timers. */
+/* Sets the current CPU's deadline from the slice, the limits and the timers.  The current block is counted as a whole
+ * while it runs, and less when it ends early: no deadline may be reckoned from that count, or a guest that makes us
+ * plan in each of such blocks would never reach one. */
 static void plan(pe_machine *m)
 {
     pe_cpu *cpu = m->current;
     uint64_t deadline = min64(m->slice_deadline, insns_at(m, min64(timer_next_event(m), m->time_limit)));
     if (m->run_limit != NEVER) {
-        const uint64_t total = run_total_insns(m);
-        deadline = min64(deadline, cpu->insns + (m->run_limit > total ? m->run_limit - total : 0));
+        const uint64_t others = run_total_insns(m) - cpu->insns;
+        deadline = min64(deadline, m->run_limit > others ? m->run_limit - others : 0);
     }
     cpu->planned = deadline;
     /* A line that is up but masked: look at the masks before each block. */

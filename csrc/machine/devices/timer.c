@@ -39,11 +39,15 @@ void timer_set(pe_machine *m, uint32_t cpu, timer_channel *channel, uint32_t ctl
     run_kick(m);
 }
 
-/* When a channel's output will rise: never, if it is off, masked or up already. */
-static uint64_t channel_event(const timer_channel *channel, uint64_t count)
+/* When a channel's output will rise: never, if it is off, masked or up already; 0 when it is due, but the interrupt
+ * controller has not been told. */
+static uint64_t channel_event(const timer_channel *channel, uint64_t count, bool up)
 {
     const uint64_t last = NEVER / (NS_PER_TICK * TIME_UNITS_PER_NS);
-    if ((channel->ctl & (CTL_ENABLE | CTL_IMASK)) != CTL_ENABLE || channel->cval <= count || channel->cval >= last) {
+    if (output(channel, count)) {
+        return up ? NEVER : 0;
+    }
+    if ((channel->ctl & (CTL_ENABLE | CTL_IMASK)) != CTL_ENABLE || channel->cval >= last) {
         return NEVER;
     }
     return channel->cval * NS_PER_TICK * TIME_UNITS_PER_NS;
@@ -54,8 +58,10 @@ uint64_t timer_next_event(const pe_machine *m)
     const uint64_t count = timer_count(m);
     uint64_t next = NEVER;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
-        const uint64_t phys = channel_event(&m->board.timer[i].phys, count);
-        const uint64_t virt = channel_event(&m->board.timer[i].virt, count);
+        const timer_state *t = &m->board.timer[i];
+        const uint32_t level = m->board.gic.cpu[i].level;
+        const uint64_t phys = channel_event(&t->phys, count, level >> BOARD_IRQ_PHYS_TIMER & 1);
+        const uint64_t virt = channel_event(&t->virt, count, level >> BOARD_IRQ_VIRT_TIMER & 1);
         next = phys < next ? phys : next;
         next = virt < next ? virt : next;
     }
