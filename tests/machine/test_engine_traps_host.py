@@ -287,7 +287,7 @@ def _seconds(machine: Machine) -> float:
 def test_a_store_costs_a_few_instructions_and_not_a_call() -> None:
     """A hook on memory accesses, wherever it looks, makes every store call out.
 
-    A loop that is half stores takes 4 times as long as one without, and 50 times with such a hook.  Short
+    A loop that is half stores takes 4 times as long as one without, and 40 times with such a hook.  Short
     pieces in turn, the best of each: a busy host slows both.
     """
     loops = [add(2, 2, 1)] * 16, [store(2, 4), add(2, 2, 1)] * 8
