@@ -30,8 +30,8 @@ static uint32_t thumb_order(uint32_t word)
 
 #define LAST_HALF (PE_PAGE_SIZE - 2)
 
-/* Whether one of ours may begin at this place of a page.  A Thumb instruction that goes on in the next page is judged by its
- * first half alone: the hook looks again. */
+/* Whether one of ours may begin at this place of a page.  A Thumb instruction that goes on in the next page is judged
+ * by its first half alone: the hook looks again. */
 static bool is_candidate(const uint8_t *host, uint32_t at)
 {
     if (at == LAST_HALF) {

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import random
-import resource
-import time
 from collections.abc import Sequence
 
-import pytest
-
 from pyemu.config import MIB, MachineConfig
-from pyemu.machine import Machine, Stop, StopReason
+from pyemu.machine import Machine, Stop
 from tests.fuzz.arm import arm_constant
-from tests.machine.images import RAM, SVC_HOST, words
+from tests.machine.images import RAM, words
 
 SMALL = MachineConfig(16 * MIB)
 GICD, GICC, UART = 0x0800_0000, 0x0801_0000, 0x0900_0000
@@ -73,7 +68,7 @@ def run(
 
 
 def test_planning_in_a_block_that_faults_does_not_move_the_limit() -> None:
-    """The handler makes the machine plan anew (a GIC write) in a block that ends early: it ran on to a million."""
+    """A GIC write of the handler makes the machine plan anew in a block that ends early."""
     again = {UNDEFINED_VECTOR: [0xE5810004, UDF]}
     assert 1000 <= run([*load(1, GICC), UDF], again, max_insns=1000).insns < 1010
 
