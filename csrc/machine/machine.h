@@ -213,6 +213,8 @@ static inline uint64_t machine_ns(const pe_machine *machine)
 void run_kick(pe_machine *machine);
 /* Ends the run. */
 void run_halt(pe_machine *machine, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address);
+/* The same from a device's register: an engine that is stopped within a load or store executes it again. */
+void run_halt_after_block(pe_machine *machine, pe_stop_reason reason);
 /* The current instruction was emulated, or raised an exception: count the block only up to next_pc. */
 void run_uncount(pe_cpu *cpu, uint32_t next_pc);
 uint64_t run_total_insns(const pe_machine *machine);

@@ -60,16 +60,29 @@ void run_kick(pe_machine *m)
     }
 }
 
-void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address)
+static void set_stop(pe_machine *m, pe_stop stop)
 {
     if (!m->stopping) {
         m->stopping = true;
-        m->stop = (pe_stop){.reason = reason, .cpu = cpu, .status = status, .address = address};
+        m->stop = stop;
     }
     if (m->current) {
         m->current->end = END_HALT;
+        m->current->deadline = 0;
+    }
+}
+
+void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address)
+{
+    set_stop(m, (pe_stop){.reason = reason, .cpu = cpu, .status = status, .address = address});
+    if (m->current) {
         m->engine.emu_stop(m->current->uc);
     }
+}
+
+void run_halt_after_block(pe_machine *m, pe_stop_reason reason)
+{
+    set_stop(m, (pe_stop){.reason = reason, .cpu = m->current ? m->current->index : 0});
 }
 
 /* ---- instruction counting ---- */
