@@ -58,7 +58,7 @@ typedef struct fetched_page {
 } fetched_page;
 
 typedef struct cpu_patch {
-    uint32_t va;
+    uint32_t va, last;
     uc_hook hook;
 } cpu_patch;
 
@@ -96,6 +96,7 @@ typedef struct pe_cpu {
 
     cpu_patch *patches; /* instructions that cannot be trapped: CNTV*, AT (see scan.c) */
     size_t npatches, patches_room;
+    bool trimming; /* while scan_trim works */
     uc_hook break_hooks[PE_MAX_BREAKPOINTS];
     bool break_skip; /* run on from a breakpoint that was reported */
     uint32_t break_skip_va;
@@ -247,6 +248,8 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value);
 /* ---- scan.c: instructions that no trap reaches ---- */
 bool scan_page_has_untrapped(const uint8_t *host);
 void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host);
+/* Between runs of the engine: drops the hooks of pages that ran once. */
+void scan_trim(pe_cpu *cpu);
 
 /* ---- align.c: alignment checks that the engine does not make ---- */
 /* Between runs of the engine: check as SCTLR.A and the machine's flags ask. */

@@ -242,6 +242,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
         }
         plan(m);
         align_update(cpu);
+        scan_trim(cpu);
         cpu->fault.valid = false;
         uc_err e = m->engine.emu_start(cpu->uc, cpu_reg(cpu, UC_ARM_REG_PC) | *cpu->thumb, 0, 0, 0);
         if (cpu->end == END_NONE) {
