@@ -15,6 +15,7 @@
 #define TIME_UNITS_PER_NS 840u
 #define NS_PER_TICK       16u /* of the 62.5 MHz counter */
 #define NEVER             UINT64_MAX
+#define TIME_HORIZON      (NEVER / 2) /* 127 days: no timer fires later, so that time cannot run over */
 
 /* ---- CPUs ---- */
 
