@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import statistics
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [path for path in (str(ROOT), str(ROOT / "bench")) if path not in sys.path]
 
 
 def in_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
@@ -67,7 +65,7 @@ class Scoreboard:
                 what,
                 in_unit(statistics.median(ours)),
                 f"{in_unit(statistics.median(theirs))} {peer}",
-                f"{quotient:.2f}",
+                f"{quotient:.3g}",
                 goal,
                 verdict or note,
             )

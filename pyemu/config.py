@@ -59,9 +59,9 @@ def parse_memory(text: str) -> int:
 def check_memory(size: int) -> None:
     """Raise :class:`UserError` unless a machine can have ``size`` bytes of RAM."""
     if not MIN_MEMORY_BYTES <= size <= MAX_MEMORY_BYTES:
-        unit = f"{size} bytes are" if size < KIB else f"{format_size(size)} is"
+        unit = f"{size} bytes" if size < KIB else format_size(size)
         side = "less than 16M" if size < MIN_MEMORY_BYTES else "more than 64G"
-        raise UserError(f"memory of {unit} {side}: give 16M to 64G, such as 1G")
+        raise UserError(f"memory of {unit} is {side}: give 16M to 64G, such as 1G")
     if size % MIB:
         raise UserError(
             f"memory of {size} bytes is not a multiple of 1M: {size // MIB}M or {size // MIB + 1}M would be"

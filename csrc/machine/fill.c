@@ -270,9 +270,6 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
     }
     uint64_t offset;
     entry->paddr = t.pa;
-    if (t.size_log2 > 12 && !(t.flags & PE_TF_MMU_OFF)) {
-        note_large(cpu, va, t.size_log2);
-    }
     if (!ram_offset(m, t.pa, &offset)) {
         if (!devices_at(m, t.pa) || access == PE_FETCH) {
             t.fault = PE_FAULT_EXTERNAL;
@@ -288,6 +285,9 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
     }
     m->stats.fills++;
     grow_if_thrashing(cpu);
+    if (t.size_log2 > 12 && !(t.flags & PE_TF_MMU_OFF)) { /* after the flushes above, which this entry outlives */
+        note_large(cpu, va, t.size_log2);
+    }
     if (access != PE_FETCH) {
         forget_it_state(cpu);
     }

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "machine/devices/devices.h"
 #include "mem/mem.h"
+#include "mmu/descriptors.h"
 
 #define TIME_UNITS_PER_NS 840u
 #define NS_PER_TICK       16u /* of the 62.5 MHz counter */
@@ -166,12 +167,9 @@ struct pe_machine {
 #define MODE_UND 0x1bu
 #define MODE_SYS 0x1fu
 
-#define SCTLR_M   0x1u
 #define SCTLR_A   0x2u
 #define SCTLR_V   0x2000u
-#define SCTLR_EE  0x02000000u
 #define SCTLR_TE  0x40000000u
-#define TTBCR_EAE 0x80000000u
 
 /* ---- cpu.c: one CPU's registers ---- */
 pe_cpu *cpu_new(pe_machine *machine, uint32_t index, pe_error *err);

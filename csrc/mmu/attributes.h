@@ -19,7 +19,7 @@ extern const pe_prot_pair pe_prot_table[128];
 
 #define PE_PROT_KEY_NOT_AP1    4u
 #define PE_PROT_KEY_AP0        16u
-#define PE_PROT_KEY_WXN(sctlr) (((sctlr) >> 19 & 3u) << 5)
+#define PE_PROT_KEY_WXN(sctlr) (SCTLR_WXN_UWXN(sctlr) << 5)
 
 static inline uint8_t pe_prot_of(pe_prot_pair pair, bool privileged)
 {

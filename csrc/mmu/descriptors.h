@@ -6,13 +6,12 @@
 #include <stdint.h>
 
 /* SCTLR, B4.1.130 */
-#define SCTLR_M    (UINT32_C(1) << 0)
-#define SCTLR_I    (UINT32_C(1) << 12)
-#define SCTLR_WXN  (UINT32_C(1) << 19)
-#define SCTLR_UWXN (UINT32_C(1) << 20)
-#define SCTLR_EE   (UINT32_C(1) << 25)
-#define SCTLR_TRE  (UINT32_C(1) << 28)
-#define SCTLR_AFE  (UINT32_C(1) << 29)
+#define SCTLR_M           (UINT32_C(1) << 0)
+#define SCTLR_I           (UINT32_C(1) << 12)
+#define SCTLR_WXN_UWXN(v) (((v) >> 19) & 3u) /* bit 0 WXN, bit 1 UWXN */
+#define SCTLR_EE          (UINT32_C(1) << 25)
+#define SCTLR_TRE         (UINT32_C(1) << 28)
+#define SCTLR_AFE         (UINT32_C(1) << 29)
 
 /* TTBCR, B4.1.153 */
 #define TTBCR_EAE     (UINT32_C(1) << 31)

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SUMMARY = "run an image: ELF, Linux zImage, flat binary, flash or snapshot"
 DESCRIPTION = """\
 Run an image until it exits, powers off or reaches a limit.  Its console is this terminal: Ctrl-A x quits,
-Ctrl-A h helps.  Input that is no terminal goes to the guest as it is.  A summary ends each run on stderr.
+Ctrl-A i says where the guest is and which fault it handles, Ctrl-A h helps.  Input that is no terminal goes
+to the guest as it is.  A summary ends each run on stderr; a guest that is stuck or was cut off is described
+there: where each CPU is, the last abort in words, and the descriptor that made it.
 """
 EPILOG = """\
 IMAGE may be
@@ -132,7 +134,7 @@ def _sized(parse: Any) -> Any:
         try:
             value: int = parse(text)
         except UserError as error:
-            raise argparse.ArgumentTypeError(f"{text}: {error}") from None
+            raise argparse.ArgumentTypeError(str(error)) from None
         return value
 
     return convert
@@ -290,19 +292,20 @@ def _run_machine(machine: Machine, args: argparse.Namespace, dialogue: Dialogue)
     from pyemu.cli import summary
     from pyemu.cli.session import Limits, Session
     from pyemu.cli.terminal import Terminal
+    from pyemu.machine.diagnosis import diagnose
 
     with ExitStack() as stack:
         log = None if args.console_log is None else stack.enter_context(ConsoleLog(args.console_log))
         console = sys.stderr.buffer if args.json else sys.stdout.buffer
         terminal = stack.enter_context(Terminal(console))
         ending = Session(machine, terminal, dialogue, Limits(args.max_insns, args.timeout), log).run()
-    stats = machine.stats()
+    stats, diagnosis = machine.stats(), diagnose(machine, ending.stop)
     status = summary.exit_status(ending, dialogue)
     if args.snapshot_at_exit is not None:
         machine.snapshot(args.snapshot_at_exit)
     if args.json:
-        print(json.dumps(summary.for_program(ending, dialogue, stats)))
+        print(json.dumps(summary.for_program(ending, dialogue, stats, diagnosis)))
         if dialogue.waiting_for is None:
             return status
-    print(summary.for_person(ending, dialogue, stats), file=sys.stderr)
+    print(summary.for_person(ending, dialogue, stats, diagnosis), file=sys.stderr)
     return status

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import struct
 import sys
 from collections.abc import Callable
-from importlib import metadata
 
 SUMMARY = "check the installation"
 DESCRIPTION = (
@@ -49,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line a check."""
+    import shutil
+
     checks: list[tuple[str, Callable[[], str]]] = [
         ("Python", _check_python),
         *((name, lambda name=name, want=want: _check_package(name, want)) for name, want in PACKAGES),
@@ -82,6 +82,8 @@ def _check_python() -> str:
 
 
 def _check_package(name: str, want: str) -> str:
+    from importlib import metadata
+
     try:
         have = metadata.version(name)
     except metadata.PackageNotFoundError:

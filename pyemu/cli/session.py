@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pyemu.cli.expect import Dialogue
 from pyemu.cli.terminal import Terminal
+from pyemu.machine.diagnosis import diagnose
 from pyemu.machine.machine import SLICE_INSNS
 from pyemu.machine.stop import Stop, StopReason
 
@@ -94,7 +95,7 @@ class Session:
 
     def _between(self, stop: Stop) -> str | None:
         """Console and limits after a slice; the reason why the run ends, or None."""
-        fed = self._exchange(self._terminal.read())
+        fed = self._exchange(self._listen(stop))
         if self._terminal.quit:
             return "quit"
         if self._dialogue.ended:
@@ -119,6 +120,15 @@ class Session:
         self._machine.console.write(typed)
         return bool(typed)
 
+    def _listen(self, stop: Stop, wait_s: float | None = 0.0) -> bytes:
+        """What was typed for the guest; answers Ctrl-A i."""
+        typed = self._terminal.read(wait_s)
+        if self._terminal.asked:
+            self._terminal.asked = False
+            lines = diagnose(self._machine, stop).lines
+            self._terminal.write("".join(f"\npyemu: {line}" for line in lines).encode() + b"\n")
+        return typed
+
     def _wait(self, stop: Stop) -> str | None:
         """The guest waits.  With a person at the terminal so do we; without one guest time just passes."""
         waits_for_ever = stop.reason is StopReason.DEADLOCK
@@ -132,7 +142,7 @@ class Session:
                 return "deadlock"
             left = self._left()
             waits = [value for value in (idle_s, left) if value is not None]
-            typed = self._terminal.read(min(waits) if waits else None)
+            typed = self._listen(stop, min(waits) if waits else None)
             if self._terminal.quit:
                 return "quit"
             if typed:

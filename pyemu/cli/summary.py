@@ -1,11 +1,13 @@
-"""What a run of ``pyemu boot`` says at its end: to a person on two lines, to a program as one JSON object."""
+"""What a run of ``pyemu boot`` says at its end: a few lines to a person, one JSON object to a program."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from pyemu.cli.expect import Dialogue
 from pyemu.cli.session import Ending
+from pyemu.machine.diagnosis import Diagnosis
 from pyemu.machine.stop import Stats
 
 STATUS_BROKEN = 1
@@ -19,7 +21,7 @@ _TEXT = {
     "time": "guest time limit reached",
     "poweroff": "powered off",
     "reset": "asked for a reset",
-    "deadlock": "waits for input that cannot come",
+    "deadlock": "stuck: every CPU waits, no timer is armed and no input can come",
     "timeout": "time limit reached",
     "quit": "ended by Ctrl-A x",
     "interrupted": "interrupted",
@@ -43,12 +45,16 @@ def exit_status(ending: Ending, dialogue: Dialogue) -> int:
     return _STATUS.get(ending.reason, 0)
 
 
-def _why(ending: Ending) -> str:
+# Endings that leave open what the guest was doing.
+_UNFINISHED = ("deadlock", "limit", "time", "timeout", "interrupted")
+
+
+def _why(ending: Ending, diagnosis: Diagnosis) -> str:
     stop = ending.stop
     if ending.reason == "exit":
         return f"exit status {stop.status}"
     if ending.reason == "lockup":
-        return f"locked up: CPU {stop.cpu} cannot fetch the exception vector at {stop.address:#010x}"
+        return f"CPU {stop.cpu} locked up: {diagnosis.cause}"
     return _TEXT.get(ending.reason, ending.reason)
 
 
@@ -60,23 +66,27 @@ def _faults(stats: Stats) -> int:
     return stats.data_aborts + stats.prefetch_aborts + stats.undefs
 
 
-def for_person(ending: Ending, dialogue: Dialogue, stats: Stats) -> str:
+def for_person(ending: Ending, dialogue: Dialogue, stats: Stats, diagnosis: Diagnosis) -> str:
     """The summary as lines of text."""
     speed = f"{ending.host_s:.2f} s ({_mips(ending):.0f} MIPS)"
     kinds = f"{stats.data_aborts:,} data, {stats.prefetch_aborts:,} prefetch, {stats.undefs:,} undefined"
     guest_s = stats.time_ns / 1e9
-    lines = [
-        f"pyemu: {_why(ending)}: {ending.insns:,} instructions in {speed}, {guest_s:.3f} s of guest time",
-        f"pyemu: {stats.walks:,} walks, {stats.fills:,} fills, {_faults(stats):,} faults ({kinds}), "
-        f"{stats.irqs + stats.fiqs:,} interrupts",
-    ]
+    counts = f"{ending.insns:,} instructions in {speed}, {guest_s:.3f} s of guest time"
+    details = diagnosis.lines if ending.reason in _UNFINISHED else list(diagnosis.notes)
+    lines = (
+        [_why(ending, diagnosis), *details, counts] if details else [f"{_why(ending, diagnosis)}: {counts}"]
+    )
+    lines.append(
+        f"{stats.walks:,} walks, {stats.fills:,} fills, {_faults(stats):,} faults ({kinds}), "
+        f"{stats.irqs + stats.fiqs:,} interrupts"
+    )
     if dialogue.waiting_for is not None:
         step = f"step {dialogue.matched + 1} of {dialogue.total}"
-        lines.append(f"pyemu: --expect {dialogue.waiting_for!r} did not match ({step})")
-    return "\n".join(lines)
+        lines.append(f"--expect {dialogue.waiting_for!r} did not match ({step})")
+    return "\n".join(f"pyemu: {line}" for line in lines)
 
 
-def for_program(ending: Ending, dialogue: Dialogue, stats: Stats) -> dict[str, Any]:
+def for_program(ending: Ending, dialogue: Dialogue, stats: Stats, diagnosis: Diagnosis) -> dict[str, Any]:
     """The summary as a JSON object; all but ``host`` is the same in each run with the same input."""
     stop = ending.stop
     return {
@@ -85,6 +95,9 @@ def for_program(ending: Ending, dialogue: Dialogue, stats: Stats) -> dict[str, A
         "guest_status": stop.status if ending.reason == "exit" else None,
         "cpu": stop.cpu,
         "address": stop.address if ending.reason in ("breakpoint", "lockup") else None,
+        "cause": diagnosis.cause,
+        "cpus": [asdict(at) for at in diagnosis.cpus],
+        "notes": list(diagnosis.notes),
         "instructions": ending.insns,
         "guest_seconds": stats.time_ns / 1e9,
         "walks": stats.walks,

@@ -1,6 +1,6 @@
 """The terminal as the guest's console: raw while the guest runs, as it was before in every other case.
 
-Ctrl-A is the escape: Ctrl-A x quits, Ctrl-A h helps, Ctrl-A Ctrl-A types Ctrl-A.  Input that is no
+Ctrl-A is the escape: then x quits, i says where the guest is, h helps, Ctrl-A types Ctrl-A.  Input that is no
 terminal (a file, a pipe) goes to the guest as it is.
 """
 
@@ -16,7 +16,12 @@ from types import FrameType, TracebackType
 from typing import Any, BinaryIO
 
 ESCAPE = 0x01
-HELP = b"\r\nCtrl-A x       quit\r\nCtrl-A h       this help\r\nCtrl-A Ctrl-A  type Ctrl-A\r\n"
+HELP = b"""
+Ctrl-A x       quit
+Ctrl-A i       where the guest is, and the fault that it handles
+Ctrl-A h       this help
+Ctrl-A Ctrl-A  type Ctrl-A
+"""
 READ_BYTES = 4096
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -36,6 +41,7 @@ class Terminal:
         self._saved: list[Any] | None = None
         self._handlers: dict[int, Any] = {}
         self.quit = False
+        self.asked = False
 
     def __enter__(self) -> Terminal:
         for number in _ENDING:
@@ -87,7 +93,8 @@ class Terminal:
     def read(self, wait_s: float | None = 0.0) -> bytes:
         """What was typed for the guest; waits for it up to ``wait_s`` seconds (None: until there is some).
 
-        Sets ``quit`` at Ctrl-A x.  Empty at the end of the input, after which ``open`` is False.
+        Sets ``quit`` at Ctrl-A x, ``asked`` at Ctrl-A i.  Empty at the end of the input, after which ``open``
+        is False.
         """
         if self._input is None or not select.select([self._input], [], [], wait_s)[0]:
             return b""
@@ -118,6 +125,8 @@ class Terminal:
             self._escaped = False
             if byte in b"xX":
                 self.quit = True
+            elif byte in b"iI":
+                self.asked = True
             elif byte in b"hH?":
                 self.write(HELP)
             elif byte == ESCAPE:

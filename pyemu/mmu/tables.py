@@ -74,14 +74,14 @@ class PageTables:
         self.format: Format = FORMATS[format]()
         self._guest: Guest | None = None
         if isinstance(memory, Memory):
-            self._memory = memory
+            self.memory = memory
         else:
-            self._guest, self._memory = memory, memory.mem
+            self._guest, self.memory = memory, memory.mem
         if pool_base is None:
-            pool_base = _last_ram(self._memory, pool_size)
+            pool_base = _last_ram(self.memory, pool_size)
         fmt = self.format
         self._pool = TablePool(pool_base, pool_size, fmt.root_bytes, fmt.table_bytes, fmt.table_pa_limit)
-        self._editor = TableEditor(fmt, self._pool, self._memory.read, self._memory.write)
+        self._editor = TableEditor(fmt, self._pool, self.memory.read, self.memory.write)
 
     # ---- what to load into the machine ----
 
@@ -191,7 +191,7 @@ class PageTables:
 
     def walk(self, va: int, access: Access = Access.READ, *, privileged: bool = True) -> Walk:
         """The translation of ``va`` by these tables, step by step, as the hardware does it."""
-        return walk(self._memory, self.regime, va, access, privileged=privileged)
+        return walk(self.memory, self.regime, va, access, privileged=privileged)
 
     # ---- checks ----
 

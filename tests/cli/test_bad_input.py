@@ -43,10 +43,10 @@ CASES = [
     ("on-tree.elf", [], "device tree"),
     ("large.elf", ["--mem", "16M"], "larger than the memory of 16M"),
     ("large.bin", ["--mem", "16M"], "larger than the memory of 16M"),
-    ("good.elf", ["--mem", "0"], "--mem: 0: "),
-    ("good.elf", ["--mem", "17"], "--mem: 17: "),
-    ("good.elf", ["--mem", "4Q"], "--mem: 4Q: "),
-    ("good.elf", ["--mem", "65G"], "--mem: 65G: "),
+    ("good.elf", ["--mem", "0"], "--mem: memory of 0 bytes is less than 16M"),
+    ("good.elf", ["--mem", "17"], "--mem: memory of 17 bytes is less than 16M"),
+    ("good.elf", ["--mem", "4Q"], "--mem: '4Q' is not a size"),
+    ("good.elf", ["--mem", "65G"], "--mem: memory of 65G is more than 64G"),
     ("good.elf", ["--smp", "9"], "smp of 9"),
     ("good.elf", ["--smp", "x"], "--smp"),
     ("good.elf", ["--cpu", "cortex-m3"], "cortex-m3"),
@@ -70,7 +70,11 @@ CASES = [
     ("good.elf", ["--load-address", "0x40000000"], "--load-address is for flat"),
     ("good.elf", ["--console-log", "none/log"], "cannot write the console log"),
     ("good.elf", ["--snapshot-at-exit", "none/snap"], "cannot write the snapshot"),
-    ("good.elf", ["--frobnicate"], "--frobnicate"),
+    (
+        "good.elf",
+        ["--frobnicate"],
+        "pyemu boot: unrecognized arguments: --frobnicate (see pyemu boot --help)",
+    ),
 ]
 
 

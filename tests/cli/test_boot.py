@@ -118,6 +118,10 @@ def test_a_conversation_over_pipes_waits_for_each_answer(image: Image) -> None:
 def test_a_guest_that_waits_for_input_that_cannot_come_is_stuck(run_pyemu: Run, image: Image) -> None:
     done = run_pyemu("boot", image(echo_elf()), "--json")
     assert (done.status, done.json["reason"]) == (3, "deadlock")
+    assert done.json["cpus"][0]["pc"] >= RAM + 0x8000
+    person = run_pyemu("boot", image(echo_elf())).stderr
+    assert "pyemu: stuck: every CPU waits, no timer is armed and no input can come\n" in person
+    assert "pyemu: CPU 0 is at 0x40008" in person
 
 
 def test_an_expectation_that_never_matches_is_named(run_pyemu: Run, image: Image) -> None:
@@ -151,11 +155,54 @@ def test_timeout_ends_a_wait_for_input(image: Image) -> None:
         assert guest.wait(20) == 124
 
 
+# TTBR0 = 0x40004000, an empty table; DACR = 1; MMU on; b .
+MMU_WITHOUT_MAPPING = words(
+    0xE3A00101, 0xE3800901, 0xEE020F10, 0xE3A00001, 0xEE030F10, 0xEE110F10, 0xE3800001, 0xEE010F10, 0xEAFFFFFE
+)
+
+
 def test_a_guest_without_a_way_on_is_status_3(run_pyemu: Run, image: Image) -> None:
     # bx to an address without memory; VBAR and the vectors at 0 hold nothing that can be fetched
     jump = words(0xE3A00202, 0xEE0C0F10, 0xE12FFF10)  # mov r0, #0x20000000; mcr VBAR; bx r0
     done = run_pyemu("boot", image(jump), "--max-insns", "1000000", "--json")
     assert (done.status, done.json["reason"]) == (3, "lockup")
+
+
+def test_a_lockup_says_which_vector_and_which_descriptor(run_pyemu: Run, image: Image) -> None:
+    path = image(MMU_WITHOUT_MAPPING)
+    done = run_pyemu("boot", path)
+    assert done.status == 3
+    first, second, *_ = done.stderr.splitlines()
+    cause = (
+        "the prefetch abort vector at 0x0000000c cannot be fetched: "
+        "level 1 table not present: L1[0] @0x40004000 = 0x0"
+    )
+    assert first == f"pyemu: CPU 0 locked up: {cause}"
+    assert second.startswith("pyemu: MMU on with short descriptors: SCTLR 0x")
+    assert "TTBR0 0x40004000" in second
+    summary = run_pyemu("boot", path, "--json").json
+    assert summary["cause"] == cause
+    assert summary["notes"] == [second.removeprefix("pyemu: ")]
+    assert summary["cpus"][0]["mode"] == "abort"
+
+
+def test_a_run_that_is_cut_off_says_where_the_guest_is(run_pyemu: Run, image: Image) -> None:
+    for options, reason in ((("--max-insns", "1000"), "instruction"), (("--timeout", "0.3"), "time")):
+        lines = run_pyemu("boot", image(LOOP), *options).stderr.splitlines()
+        assert lines[0] == f"pyemu: {reason} limit reached"
+        assert lines[1].startswith("pyemu: CPU 0 is at 0x4000800")
+        assert lines[1].endswith("SVC mode, IRQs masked, MMU off")
+
+
+def test_an_abort_handler_that_hangs_is_explained(run_pyemu: Run, image: Image) -> None:
+    # mov r0, #0x40000000; mcr VBAR; mvn r0, #0; str r0, [r0, #-0xfff]; at RAM + 0x10: b .
+    code = words(0xE3A00101, 0xEE0C0F10, 0xE3E00000, 0xE5000FFF, 0xEAFFFFFE)
+    path = image(
+        make_elf(Segment(RAM, words(*[0xEAFFFFFE] * 8)), Segment(RAM + 0x8000, code), entry=RAM + 0x8000)
+    )
+    done = run_pyemu("boot", path, "--no-dtb", "--max-insns", "1000")
+    assert "pyemu: CPU 0 handles a data abort of the instruction at 0x4000800c\n" in done.stderr
+    assert "pyemu: last data abort: external abort, write to 0xfffff000 (DFSR 0x808)" in done.stderr
 
 
 def test_a_guest_that_floods_the_console_is_only_loud(image: Image) -> None:

@@ -115,6 +115,15 @@ def test_ctrl_a_h_helps_and_ctrl_a_twice_is_one(echo: Screen) -> None:
     assert echo.finish() == 0
 
 
+def test_ctrl_a_i_says_where_a_busy_and_a_waiting_guest_is(loop: Screen, echo: Screen) -> None:
+    for guest in (loop, echo):
+        guest.type(b"\x01i")
+        guest.wait_for(b"SVC mode, IRQs masked, MMU off")
+        assert b"pyemu: CPU 0 is at 0x40008" in guest.text
+        guest.type(b"\x01x")
+        assert guest.finish() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_gives_the_terminal_back(loop: Screen, number: int) -> None:
     loop.wait_for(b"loop")

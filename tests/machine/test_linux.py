@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import lzma
 import random
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lzallright import LZOCompressor
 
 from pyemu.config import GIB, MIB, MachineConfig, UserError
 from pyemu.machine.fdt import Tree
-from pyemu.machine.loaders import LoadOptions, plan_load
+from pyemu.machine.loaders import LoadOptions, lzo, plan_load
 from pyemu.machine.loaders.lz4 import unpack_block, unpack_lz4
 from tests.machine.images import RAM, make_zimage, words
 
@@ -39,11 +42,30 @@ def xz_with_arm_filter(data: bytes) -> bytes:
     return lzma.compress(data, lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=filters)
 
 
+def lzop(data: bytes, flags: int = 0x0300_0001, version: int = 0x1040, block_bytes: int = 256 << 10) -> bytes:
+    """The file that lzop -9 writes (flags: Unix, Adler-32 of the content); the last block is only stored."""
+    compressor = LZOCompressor()
+    long = version >= 0x940
+    out = lzo.MAGIC + struct.pack(
+        ">HHHBB" if long else ">HHB", version, 0x20A0, *((0x940, 3, 9) if long else (3,))
+    )
+    out += struct.pack(">I", flags) + bytes(12 if long else 8) + b"\x05Image" + bytes(4)
+    for at in range(0, len(data), block_bytes):
+        block = data[at : at + block_bytes]
+        last = at + block_bytes >= len(data)
+        stored = block if last else compressor.compress(block)
+        checks = [zlib.adler32(block)] if flags & 1 else []
+        checks += [zlib.adler32(stored)] if flags & 2 and not last else []
+        out += struct.pack(f">II{len(checks)}I", len(block), len(stored), *checks) + stored
+    return out + bytes(4)
+
+
 FORMATS: list[tuple[str, Callable[[bytes], bytes], bool]] = [
     ("xz", xz_with_arm_filter, True),
     ("gzip", lambda data: gzip.compress(data, 1, mtime=0), False),
     ("lzma", lambda data: lzma.compress(data, lzma.FORMAT_ALONE, preset=1), True),
     ("lz4", lz4_literals, True),
+    ("lzo", lzop, True),
 ]
 
 
@@ -107,7 +129,7 @@ def test_without_host_decompression_the_zimage_itself_starts() -> None:
     [
         (make_zimage(KERNEL, xz_with_arm_filter)[:-1], CONFIG, "truncated zImage"),
         (make_zimage(KERNEL, lambda data: data), CONFIG, "--no-host-decompress"),
-        (make_zimage(KERNEL, lambda data: b"\x89LZO\x00\r\n\x1a\n" + data), CONFIG, "lzo is not known"),
+        (make_zimage(KERNEL, lambda data: lzo.MAGIC + data), CONFIG, "xz, lz4, lzma or lzo"),
         (make_zimage(KERNEL, xz_with_arm_filter, text_offset=1 << 30), CONFIG, "bad zImage tags"),
         (make_zimage(KERNEL, xz_with_arm_filter, bss=MIB * 300), CONFIG, "does not fit"),
         (
@@ -165,3 +187,38 @@ def test_damaged_lz4_blocks_are_refused(block: bytes) -> None:
 def test_lz4_blocks_of_8_mb_are_joined() -> None:
     data = bytes(range(256)) * ((8 << 20) // 256 + 10)
     assert unpack_lz4(lz4_literals(data) + struct.pack("<I", len(data)))[0] == data
+
+
+# ---- LZO ----
+
+
+@pytest.mark.parametrize("flags", [0, 1, 2, 3])
+@pytest.mark.parametrize("version", [0x0930, 0x1040])
+def test_lzop_files_of_every_header_are_unpacked(flags: int, version: int) -> None:
+    data = lzop(KERNEL, flags, version)
+    assert lzo.unpack_lzo(data + b"behind") == (KERNEL, len(data))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_damaged_lzop_file_is_refused(data: st.DataObject) -> None:
+    image = bytearray(lzop(KERNEL[:5000], block_bytes=1000))
+    at = data.draw(st.integers(len(lzo.MAGIC) + 30, len(image) - 5))
+    image[at] ^= data.draw(st.integers(1, 255))
+    with contextlib.suppress(ValueError):
+        assert lzo.unpack_lzo(bytes(image))[0] == KERNEL[:5000]  # the byte means nothing
+    with pytest.raises(ValueError):
+        lzo.unpack_lzo(bytes(image[:at]))
+
+
+def test_an_lzo_block_larger_than_linux_makes_is_refused() -> None:
+    with pytest.raises(ValueError, match="a block of"):
+        lzo.unpack_lzo(lzop(bytes(1 << 20), block_bytes=512 << 10))
+
+
+def test_without_the_lzo_library_one_line_says_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lzallright", None)
+    with pytest.raises(UserError, match=r"pip install 'pyemu-armv7\[lzo\]', or give --no-host-decompress"):
+        plan_load(CONFIG, make_zimage(KERNEL, lzop), LoadOptions())
+    plan = plan_load(CONFIG, make_zimage(KERNEL, xz_with_arm_filter), LoadOptions())
+    assert plan.placements[0].data == KERNEL

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyemu.config import UserError
+from pyemu.machine.loaders import lzo
 from pyemu.machine.loaders.lz4 import unpack_lz4
 
 MAGIC_AT, MAGIC = 0x24, 0x016F2818
@@ -89,12 +90,13 @@ def _unpack_lzma(data: bytes) -> tuple[bytes, int]:
     return out, len(data) - len(engine.unused_data)
 
 
-FORMATS: tuple[tuple[str, bytes, Callable[[bytes], tuple[bytes, int]] | None], ...] = (
+# All that Linux can compress an ARM kernel with (arch/arm/Kconfig).
+FORMATS: tuple[tuple[str, bytes, Callable[[bytes], tuple[bytes, int]]], ...] = (
     ("xz", b"\xfd7zXZ\x00", _unpack_lzma),
     ("gzip", b"\x1f\x8b\x08", _unpack_gzip),
     ("lz4", b"\x02\x21\x4c\x18", unpack_lz4),
     ("lzma", b"\x5d\x00\x00", _unpack_lzma),
-    ("lzo", b"\x89LZO\x00\r\n\x1a\n", None),
+    ("lzo", lzo.MAGIC, lzo.unpack_lzo),
 )
 
 
@@ -104,25 +106,19 @@ def decompress(data: bytes, header: ZImage) -> tuple[bytes, str]:
     Only a stream that ends where the tags say, with the length that they say, is taken; an old image without
     tags must have one stream of at least 1 MB.  Raises :class:`UserError` when there is none.
     """
-    unknown = ""
     for name, magic, unpack in FORMATS:
         at = HEADER_BYTES - 1
         for _ in range(MAX_CANDIDATES):
             at = data.find(magic, at + 1, header.size)
             if at < 0:
                 break
-            if unpack is None:
-                unknown = name
-                break
             kernel = _try(data, at, header, unpack)
             if kernel is not None:
                 return kernel, name
-    found = (
-        f"{unknown} is not known to the host"
-        if unknown
-        else "no gzip, xz, lzma or lz4 stream ends where it should"
+    raise UserError(
+        "cannot unpack the zImage on the host (no gzip, xz, lz4, lzma or lzo stream ends where it should): "
+        "give --no-host-decompress"
     )
-    raise UserError(f"cannot unpack the zImage on the host ({found}): give --no-host-decompress")
 
 
 def _try(data: bytes, at: int, header: ZImage, unpack: Callable[[bytes], tuple[bytes, int]]) -> bytes | None:
