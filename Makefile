@@ -59,8 +59,9 @@ lint: $(VENV)/test-installed ## ruff, mypy, the C format and C warnings
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/clang-format --dry-run -Werror $(C_FILES)
-	printf '%s\0' $(filter csrc/%.c,$(C_FILES)) | \
+	@echo "clang-format --dry-run -Werror of $(words $(C_FILES)) files"; \
+	    $(BIN)/clang-format --dry-run -Werror $(C_FILES)
+	@echo "$(CC) -Wall -Wextra -Wconversion -Werror of csrc"; printf '%s\0' $(filter csrc/%.c,$(C_FILES)) | \
 	    xargs -0 -n 8 $(CC) $$($(BIN)/python pyemu/native/build.py) -Werror -fsyntax-only
 
 format: $(VENV)/test-installed ## format Python and C in place

@@ -328,6 +328,9 @@ pe_status pe_machine_break_remove(pe_machine *machine, uint32_t va, pe_error *er
 /* The PL011's two ends.  Output: up to size bytes move to buf, the number is returned.  Input: queued without limit. */
 size_t pe_machine_console_read(pe_machine *machine, void *buf, size_t size);
 pe_status pe_machine_console_write(pe_machine *machine, const void *buf, size_t len, pe_error *err);
+/* No more input will come: a semihosting read of the guest gets an end of file instead of waiting.  Returns whether a
+ * CPU waits in such a read. */
+bool pe_machine_console_close(pe_machine *machine);
 
 /* CPU and device state (not RAM) as one versioned blob.  save: NULL buf asks for the size. */
 size_t pe_machine_state_save(pe_machine *machine, void *buf, size_t size, pe_error *err);

@@ -230,6 +230,6 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
     cpu_set_reg(cpu, UC_ARM_REG_PC, pc);
     cpu->fault.valid = false;
     cpu->event = false;
-    cpu->wants_input = false;
+    cpu->wants_input = WANTS_NOTHING;
     cpu->stuck = 0;
 }

@@ -198,6 +198,16 @@ pe_status pe_machine_console_write(pe_machine *m, const void *buf, size_t len, p
     return PE_OK;
 }
 
+bool pe_machine_console_close(pe_machine *m)
+{
+    bool waiting = false;
+    m->in_closed = true;
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        waiting |= m->cpu[i]->wants_input == WANTS_BYTE_OR_END;
+    }
+    return waiting;
+}
+
 /* ---- breakpoints ---- */
 
 static pe_status hook_break(pe_machine *m, uint32_t slot, pe_error *err)

@@ -36,6 +36,12 @@ typedef enum slice_end {
     END_WAIT,  /* WFI executed by emulation of a trapped instruction, CPU_OFF */
 } slice_end;
 
+typedef enum input_wait {
+    WANTS_NOTHING = 0,
+    WANTS_BYTE = 1,        /* SYS_READC knows no end of file */
+    WANTS_BYTE_OR_END = 2, /* SYS_READ does */
+} input_wait;
+
 /* A guest exception to be taken once the engine has returned. */
 typedef struct pending_fault {
     bool valid;
@@ -89,8 +95,8 @@ typedef struct pe_cpu {
     pending_fault fault;
     uint32_t stuck; /* exceptions in a row without an instruction between them */
     uint64_t stuck_insns;
-    bool wants_input; /* waits in SYS_READC */
-    uint64_t planned; /* the instruction count at which this slice must end; deadline may be below it */
+    uint8_t wants_input; /* input_wait: waits in a semihosting read */
+    uint64_t planned;    /* the instruction count at which this slice must end; deadline may be below it */
 
     fetched_page fetched[FETCH_ENTRIES];
     uint32_t fills_since_flush, grow_after;
@@ -139,6 +145,7 @@ struct pe_machine {
     volatile bool stop_request;
 
     byte_queue out, in;
+    bool in_closed; /* nothing will follow what is in `in` */
     const char *console_until;
     size_t console_until_length, console_matched;
 
@@ -167,9 +174,9 @@ struct pe_machine {
 #define MODE_UND 0x1bu
 #define MODE_SYS 0x1fu
 
-#define SCTLR_A   0x2u
-#define SCTLR_V   0x2000u
-#define SCTLR_TE  0x40000000u
+#define SCTLR_A  0x2u
+#define SCTLR_V  0x2000u
+#define SCTLR_TE 0x40000000u
 
 /* ---- cpu.c: one CPU's registers ---- */
 pe_cpu *cpu_new(pe_machine *machine, uint32_t index, pe_error *err);

@@ -22,34 +22,10 @@ typedef struct reg_entry {
     cp15_reg cp15;
 } reg_entry;
 
-#define CORE(name, id)                                                                                                 \
-    {                                                                                                                  \
-        {name, "core", 32}, REG_CORE, 0, id,                                                                           \
-        {                                                                                                              \
-            0                                                                                                          \
-        }                                                                                                              \
-    }
-#define VFPS(name, id)                                                                                                 \
-    {                                                                                                                  \
-        {name, "vfp", 32}, REG_CORE, 0, id,                                                                            \
-        {                                                                                                              \
-            0                                                                                                          \
-        }                                                                                                              \
-    }
-#define BANK(name, mode, id)                                                                                           \
-    {                                                                                                                  \
-        {name, "banked", 32}, REG_BANKED, mode, id,                                                                    \
-        {                                                                                                              \
-            0                                                                                                          \
-        }                                                                                                              \
-    }
-#define DREG(n)                                                                                                        \
-    {                                                                                                                  \
-        {"d" #n, "vfp", 64}, REG_DOUBLE, 0, UC_ARM_REG_D0 + n,                                                         \
-        {                                                                                                              \
-            0                                                                                                          \
-        }                                                                                                              \
-    }
+#define CORE(name, id)       {{name, "core", 32}, REG_CORE, 0, id, {0}}
+#define VFPS(name, id)       {{name, "vfp", 32}, REG_CORE, 0, id, {0}}
+#define BANK(name, mode, id) {{name, "banked", 32}, REG_BANKED, mode, id, {0}}
+#define DREG(n)              {{"d" #n, "vfp", 64}, REG_DOUBLE, 0, UC_ARM_REG_D0 + n, {0}}
 #define CP(name, ...)                                                                                                  \
     {                                                                                                                  \
         {name, "cp15", 32}, REG_CP15, 0, 0,                                                                            \
@@ -71,13 +47,7 @@ typedef struct reg_entry {
             0, crm, opc1, 0, true                                                                                      \
         }                                                                                                              \
     }
-#define TIMER(name, width, kind)                                                                                       \
-    {                                                                                                                  \
-        {name, "cp15", width}, kind, 0, 0,                                                                             \
-        {                                                                                                              \
-            0                                                                                                          \
-        }                                                                                                              \
-    }
+#define TIMER(name, width, kind) {{name, "cp15", width}, kind, 0, 0, {0}}
 
 static const reg_entry registers[] = {
     CORE("r0", UC_ARM_REG_R0),

@@ -264,9 +264,10 @@ static void wake(pe_machine *m)
 {
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         pe_cpu *cpu = m->cpu[i];
-        if (cpu->power == CPU_WAITING && (cpu->irq_line || cpu->fiq_line || (cpu->wants_input && m->in.count))) {
+        const bool input = cpu->wants_input && (m->in.count || (m->in_closed && cpu->wants_input == WANTS_BYTE_OR_END));
+        if (cpu->power == CPU_WAITING && (cpu->irq_line || cpu->fiq_line || input)) {
             cpu->power = CPU_ON;
-            cpu->wants_input = false;
+            cpu->wants_input = WANTS_NOTHING;
         }
     }
 }

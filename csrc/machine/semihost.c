@@ -86,9 +86,9 @@ static uint32_t sys_write(pe_cpu *cpu, uint32_t block)
 }
 
 /* Waits: the CPU makes the call again when there is input. */
-static void wait_for_input(pe_cpu *cpu, uint32_t at)
+static void wait_for_input(pe_cpu *cpu, uint32_t at, input_wait what)
 {
-    cpu->wants_input = true;
+    cpu->wants_input = (uint8_t)what;
     cpu->power = CPU_WAITING;
     cpu->end = END_WAIT;
     cpu_set_reg(cpu, UC_ARM_REG_PC, at | *cpu->thumb);
@@ -197,15 +197,15 @@ bool semihost_call(pe_cpu *cpu, uint32_t at)
     case SYS_WRITE0: write_string(cpu, block); return true;
     case SYS_WRITE: result = sys_write(cpu, block); break;
     case SYS_READ:
-        if (!m->in.count) {
-            wait_for_input(cpu, at);
+        if (!m->in.count && !m->in_closed) {
+            wait_for_input(cpu, at, WANTS_BYTE_OR_END);
             return true;
         }
         result = sys_read(cpu, block);
         break;
     case SYS_READC:
         if (!m->in.count) {
-            wait_for_input(cpu, at);
+            wait_for_input(cpu, at, WANTS_BYTE);
             return true;
         }
         result = (uint32_t)console_get(m);

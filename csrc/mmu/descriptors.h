@@ -15,10 +15,10 @@
 
 /* TTBCR, B4.1.153 */
 #define TTBCR_EAE     (UINT32_C(1) << 31)
-#define TTBCR_N(v)    ((v)&7u) /* short format */
+#define TTBCR_N(v)    ((v) & 7u) /* short format */
 #define TTBCR_PD0     (UINT32_C(1) << 4)
 #define TTBCR_PD1     (UINT32_C(1) << 5)
-#define TTBCR_T0SZ(v) ((v)&7u) /* long format */
+#define TTBCR_T0SZ(v) ((v) & 7u) /* long format */
 #define TTBCR_EPD0    (UINT32_C(1) << 7)
 #define TTBCR_T1SZ(v) (((v) >> 16) & 7u)
 #define TTBCR_EPD1    (UINT32_C(1) << 23)

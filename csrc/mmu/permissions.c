@@ -21,7 +21,7 @@
 #define USER_X(k) (USER_R(k) & !(XN(k) | (WXN(k) & USER_W(k))))
 #define PRIV_X(k) (PRIV_R(k) & !(XN(k) | PXN(k) | (WXN(k) & PRIV_W(k)) | (UWXN(k) & USER_W(k))))
 
-#define PROT(r, w, x) ((r)*PE_PROT_READ | (w)*PE_PROT_WRITE | (x)*PE_PROT_EXEC)
+#define PROT(r, w, x) ((r) * PE_PROT_READ | (w) * PE_PROT_WRITE | (x) * PE_PROT_EXEC)
 #define PAIR(k)       (PROT(USER_R(k), USER_W(k), USER_X(k)) | PROT(PRIV_R(k), PRIV_W(k), PRIV_X(k)) << 4)
 
 #define PAIRS4(k)  PAIR(k), PAIR((k) + 1), PAIR((k) + 2), PAIR((k) + 3)

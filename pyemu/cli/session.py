@@ -64,6 +64,7 @@ class Session:
         """Run to the end; Ctrl-C ends it too."""
         self._begin = time.monotonic()
         self._done = 0
+        self._input_ended = False
         alarm = threading.Timer(self._limits.timeout_s or 0.0, self._machine.stop)
         alarm.daemon = True
         if self._limits.timeout_s is not None:
@@ -139,7 +140,7 @@ class Session:
             idle_s = max(0.0, (stop.next_event_ns - self._machine.time_ns) / NS)
         while True:
             if waits_for_ever and not self._terminal.open:
-                return "deadlock"
+                return None if self._end_input() else "deadlock"
             left = self._left()
             waits = [value for value in (idle_s, left) if value is not None]
             typed = self._listen(stop, min(waits) if waits else None)
@@ -152,6 +153,13 @@ class Session:
                 return "timeout"
             if not waits_for_ever:
                 return None
+
+    def _end_input(self) -> bool:
+        """Say once that input has ended; whether the guest was waiting to hear that."""
+        if self._input_ended:
+            return False
+        self._input_ended = True
+        return self._machine.console.close()
 
     def _left(self) -> float | None:
         if self._limits.timeout_s is None:

@@ -40,3 +40,10 @@ class Console:
         if raw:
             err = error()
             check(lib.pe_machine_console_write(self._machine.handle, raw, len(raw), err), err)
+
+    def close(self) -> bool:
+        """No more will be typed: a semihosting read of the guest sees the end of its input.
+
+        Returns whether a CPU waits in such a read.
+        """
+        return bool(lib.pe_machine_console_close(self._machine.handle))

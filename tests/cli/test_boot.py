@@ -302,3 +302,9 @@ def test_version_and_doctor_answer(run_pyemu: Run) -> None:
     done = run_pyemu("doctor")
     assert (done.status, done.stdout.splitlines()[-1]) == (0, "pyemu is ready")
     assert "self-test: 9 ARM instructions" in done.stdout
+
+
+def test_the_end_of_piped_input_is_an_end_of_file_for_the_guest(run_pyemu: Callable[..., Completed]) -> None:
+    done = run_pyemu("boot", ROOT / "firmware/elf/newlib.elf", input="")
+    assert done.status == 0
+    assert "standard input is at its end" in done.stdout
