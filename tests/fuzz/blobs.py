@@ -7,7 +7,8 @@ engine, a run that overshoots its limit and a blob that takes longer than HANG_S
 findings; each is printed with the command that repeats it.  Exit status 1 when there is one.
 
 Blobs run in worker processes, which a finding may kill.  A machine serves RENEW blobs in a row (a new one
-costs as much as a hundred runs), with its RAM zeroed and its CPUs reset in between.
+costs as much as a hundred runs), with its RAM zeroed and its CPUs reset in between.  One blob in four, of
+each mix, runs in two pieces, between which a debugger or a snapshot interferes.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from pathlib import Path
 
 from pyemu.config import MachineConfig
 from pyemu.machine import Machine, StopReason
-from pyemu.native import check, error, ffi, lib
+from pyemu.native import NativeError, check, error, ffi, lib
 from tests.fuzz.guests import MIXES, Guest, make_guest
 from tests.fuzz.values import RAM_BYTES
 
@@ -39,7 +40,7 @@ BLOCK_INSNS = 2048
 """A run ends with the block that reaches its limit; a page of Thumb code holds no more instructions."""
 RENEW = 256
 HANG_SECONDS = 60.0
-REASONS = frozenset(StopReason) - {StopReason.BREAKPOINT, StopReason.REQUESTED, StopReason.TIMEOUT}
+REASONS = frozenset(StopReason) - {StopReason.REQUESTED, StopReason.TIMEOUT}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -74,22 +75,57 @@ def clean(machine: Machine) -> None:
     check(lib.pe_mem_reset(memory, err), err)
 
 
-def boot(machine: Machine, guest: Guest) -> StopReason:
-    """Run one guest on a clean machine; raises :class:`Finding`."""
+def boot(machine: Machine, guest: Guest, rng: random.Random | None = None) -> StopReason:
+    """Run one guest on a clean machine, with `rng` in two pieces; raises :class:`Finding`."""
     for address, data in (*guest.more, (guest.address, guest.data)):
         machine.write_phys(address, data)
     machine.reset(guest.entry)
     machine.console.write(b"typed\n")
-    stop = machine.run(max_insns=INSNS)
+    breakpoints: list[int] = []
+    pieces = [INSNS] if rng is None else [rng.randrange(1, INSNS // 2), INSNS // 2]
+    for piece in pieces:
+        stop = machine.run(max_insns=piece)
+        if stop.reason not in REASONS:
+            raise Finding(f"stopped with {stop.reason!r}")
+        if stop.insns >= piece + BLOCK_INSNS:
+            raise Finding(f"{stop.insns} instructions where {piece} were allowed")
+        if rng is not None:
+            interfere(machine, guest, rng, breakpoints)
     machine.console.read()
-    if stop.reason not in REASONS:
-        raise Finding(f"stopped with {stop.reason!r}")
-    if stop.insns >= INSNS + BLOCK_INSNS:
-        raise Finding(f"{stop.insns} instructions where {INSNS} were allowed")
+    for address in breakpoints:
+        lib.pe_machine_break_remove(machine.handle, address, ffi.NULL)
     for cpu in machine.cpus:
         cpu.regs["pc"], cpu.regs["cpsr"], cpu.regs["sctlr"]
     machine.walk(stop.address)
     return stop.reason
+
+
+def interfere(machine: Machine, guest: Guest, rng: random.Random, breakpoints: list[int]) -> None:
+    """What a debugger, a user at the console or a snapshot does between two runs."""
+    kind = rng.randrange(6)
+    if kind == 0:  # a snapshot goes on as the machine itself
+        err = error()
+        size = lib.pe_machine_state_save(machine.handle, ffi.NULL, 0, err)
+        state = ffi.new("char[]", size)
+        lib.pe_machine_state_save(machine.handle, state, size, err)
+        check(err.status, err)
+        check(lib.pe_machine_state_load(machine.handle, state, size, err), err)
+    elif kind == 1:
+        address = guest.address + rng.randrange(0, len(guest.data), 2)
+        if lib.pe_machine_break_add(machine.handle, address, ffi.NULL) == lib.PE_OK:
+            breakpoints.append(address)
+    elif kind == 2:
+        machine.write_phys(guest.address + 4 * rng.randrange(1000), rng.randbytes(16))
+    elif kind == 3:
+        machine.console.write(rng.randbytes(rng.randrange(100)))
+    elif kind == 4:
+        machine.tlb_flush()
+    else:
+        name = rng.choice(
+            ("pc", "r0", "sp", "cpsr", "spsr", "sctlr", "ttbr0", "ttbcr", "d7", "lr_irq", "vbar")
+        )
+        with contextlib.suppress(NativeError, ValueError):
+            machine.set_reg(name, rng.getrandbits(32), cpu=rng.randrange(len(machine.cpus)))
 
 
 # ---- the worker ----
@@ -107,7 +143,8 @@ def work(seed: int, first: int, end: int, mix: str | None) -> None:
         else:
             clean(machine)
         guest = make_guest(seed, index, mix)
-        print(guest.mix, boot(machine, guest).name.lower())
+        rng = random.Random(f"interference/{seed}/{index}") if index % 4 == 3 - index // 4 % 4 else None
+        print(guest.mix, boot(machine, guest, rng).name.lower())
     if machine is not None:
         machine.close()
 
