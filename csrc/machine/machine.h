@@ -16,6 +16,7 @@
 #define TIME_UNITS_PER_NS 840u
 #define NS_PER_TICK       16u /* of the 62.5 MHz counter */
 #define NEVER             UINT64_MAX
+#define TIME_HORIZON      (NEVER / 2) /* 127 days: no timer fires later, so that time cannot run over */
 
 /* ---- CPUs ---- */
 
@@ -65,7 +66,7 @@ typedef struct fetched_page {
 } fetched_page;
 
 typedef struct cpu_patch {
-    uint32_t va;
+    uint32_t va, last;
     uc_hook hook;
 } cpu_patch;
 
@@ -104,6 +105,7 @@ typedef struct pe_cpu {
 
     cpu_patch *patches; /* instructions that cannot be trapped: CNTV*, AT (see scan.c) */
     size_t npatches, patches_room;
+    bool trimming; /* while scan_trim works */
     uc_hook break_hooks[PE_MAX_BREAKPOINTS];
     bool break_skip; /* run on from a breakpoint that was reported */
     uint32_t break_skip_va;
@@ -219,6 +221,8 @@ static inline uint64_t machine_ns(const pe_machine *machine)
 void run_kick(pe_machine *machine);
 /* Ends the run. */
 void run_halt(pe_machine *machine, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address);
+/* The same from a device's register: an engine that is stopped within a load or store executes it again. */
+void run_halt_after_block(pe_machine *machine, pe_stop_reason reason);
 /* The current instruction was emulated, or raised an exception: count the block only up to next_pc. */
 void run_uncount(pe_cpu *cpu, uint32_t next_pc);
 uint64_t run_total_insns(const pe_machine *machine);
@@ -251,6 +255,8 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value);
 /* ---- scan.c: instructions that no trap reaches ---- */
 bool scan_page_has_untrapped(const uint8_t *host);
 void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host);
+/* Between runs of the engine: drops the hooks of pages that ran once. */
+void scan_trim(pe_cpu *cpu);
 
 /* ---- align.c: alignment checks that the engine does not make ---- */
 /* Between runs of the engine: check as SCTLR.A and the machine's flags ask. */

@@ -60,16 +60,29 @@ void run_kick(pe_machine *m)
     }
 }
 
-void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address)
+static void set_stop(pe_machine *m, pe_stop stop)
 {
     if (!m->stopping) {
         m->stopping = true;
-        m->stop = (pe_stop){.reason = reason, .cpu = cpu, .status = status, .address = address};
+        m->stop = stop;
     }
     if (m->current) {
         m->current->end = END_HALT;
+        m->current->deadline = 0;
+    }
+}
+
+void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address)
+{
+    set_stop(m, (pe_stop){.reason = reason, .cpu = cpu, .status = status, .address = address});
+    if (m->current) {
         m->engine.emu_stop(m->current->uc);
     }
+}
+
+void run_halt_after_block(pe_machine *m, pe_stop_reason reason)
+{
+    set_stop(m, (pe_stop){.reason = reason, .cpu = m->current ? m->current->index : 0});
 }
 
 /* ---- instruction counting ---- */
@@ -229,6 +242,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
         }
         plan(m);
         align_update(cpu);
+        scan_trim(cpu);
         cpu->fault.valid = false;
         uc_err e = m->engine.emu_start(cpu->uc, cpu_reg(cpu, UC_ARM_REG_PC) | *cpu->thumb, 0, 0, 0);
         if (cpu->end == END_NONE) {
