@@ -3,10 +3,12 @@
 #   PYTHON=python3.13   which Python the virtual environment is made of
 #   CC=clang            which C compiler builds the core
 #   TESTS=tests/mmu     what `make test` and `make asan-test` run
+#   JOBS=4              how many tests run at a time (some boot guests that touch 4 GB)
 
 PYTHON ?= python3
 VENV   ?= .venv
 TESTS  ?= tests
+JOBS   ?= 2
 CC     := $(if $(filter default,$(origin CC)),$(shell command -v gcc || echo cc),$(CC))
 
 BIN     := $(VENV)/bin
@@ -53,7 +55,7 @@ demo: $(VENV)/installed ## make the environment, build, boot a piece of ARM firm
 	@echo "The second one ran on page tables that it made itself and that pyemu walked.  Next: $(BIN)/pyemu boot --help, or the tour in README.md"
 
 test: lint $(VENV)/test-installed ## everything: lint, firmware, unit, property and acceptance tests
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 lint: $(VENV)/test-installed ## ruff, mypy, the C format and C warnings
 	$(BIN)/ruff check .
