@@ -43,6 +43,7 @@ void fill_flush(pe_cpu *cpu)
     clock_leave();
     cpu->machine->stats.tlb_flushes++;
     cpu->fills_since_flush = 0;
+    cpu->generation++; /* other code may be mapped now */
     memset(cpu->large, 0, sizeof cpu->large);
     for (size_t i = 0; i < FETCH_ENTRIES; i++) {
         cpu->fetched[i].host = NULL;
@@ -66,6 +67,7 @@ static void note_large(pe_cpu *cpu, uint32_t va, uint32_t size_log2)
 void fill_flush_va(pe_cpu *cpu, uint32_t va)
 {
     static const cp15_reg TLBIMVA = {8, 7, 0, 1, false};
+    cpu->generation++;
     if (bit_test(cpu->large, va >> 20)) {
         fill_flush(cpu);
     } else {

@@ -95,8 +95,9 @@ typedef struct pe_cpu {
     pending_fault fault;
     uint32_t stuck; /* exceptions in a row without an instruction between them */
     uint64_t stuck_insns;
-    uint8_t wants_input; /* input_wait: waits in a semihosting read */
-    uint64_t planned;    /* the instruction count at which this slice must end; deadline may be below it */
+    uint32_t stuck_origin; /* the instruction that took the first of them */
+    uint8_t wants_input;   /* input_wait: waits in a semihosting read */
+    uint64_t planned;      /* the instruction count at which this slice must end; deadline may be below it */
 
     fetched_page fetched[FETCH_ENTRIES];
     uint32_t fills_since_flush, grow_after;
