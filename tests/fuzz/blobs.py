@@ -249,8 +249,8 @@ class Campaign:
             if problem is None:
                 return end
             log.seek(0)
-            self._found(at, first, problem, log.read().decode(errors="replace"))
-        return at + 1
+            self._found(max(at, first), first, problem, log.read().decode(errors="replace"))
+        return at + 1 if at >= first else end  # a worker that does not even start
 
     def _found(self, index: int, first: int, problem: str, log: str) -> None:
         start = max(first, index - index % RENEW)

@@ -83,3 +83,10 @@ def test_what_befalls_a_worker_is_a_finding(deed: str, problem: str, monkeypatch
         assert problem in finding
         assert f"blob {index}: " in finding
     assert "--seed 9 --first 300 --count 1" in report.findings[0]
+
+
+def test_a_worker_that_does_not_start_is_one_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Broken, "command", lambda self, first, end: [sys.executable, "-c", "import nothing"])
+    report = Broken(seed=9).run(0, 100)
+    assert len(report.findings) == 1
+    assert "No module named 'nothing'" in report.findings[0]
