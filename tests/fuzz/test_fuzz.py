@@ -12,6 +12,7 @@ from pyemu.machine import Machine
 from tests.fuzz.blobs import Campaign, boot, clean, machine_config
 from tests.fuzz.guests import BLOB_BYTES, MIXES, make_guest
 from tests.fuzz.inputs import TARGETS, damage, fuzz
+from tests.fuzz.values import LOAD
 
 BLOBS = int(os.environ.get("PYEMU_FUZZ_BLOBS", "400"))
 INPUTS = int(os.environ.get("PYEMU_FUZZ_INPUTS", "100"))
@@ -49,6 +50,16 @@ def test_a_cleaned_machine_has_no_memory_of_the_guest_before() -> None:
         clean(machine)
         for address, data in (*guest.more, (guest.address, guest.data)):
             assert not any(machine.read_phys(address, len(data)))
+
+
+def test_a_machine_that_is_reset_has_the_registers_of_a_new_one() -> None:
+    with Machine(machine_config(5, 0)) as new, Machine(machine_config(5, 0)) as used:
+        new.reset(LOAD)
+        for index in range(40):
+            boot(used, make_guest(5, index, "system"))
+            used.reset(LOAD)
+            for one, other in zip(new.cpus, used.cpus, strict=True):
+                assert dict(one.regs) == dict(other.regs)
 
 
 def test_guests_are_functions_of_their_seed() -> None:
