@@ -252,6 +252,10 @@ typedef enum cp15_result {
 } cp15_result;
 cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value);
 
+/* ---- cycles.c: PMCCNTR, and the registers that start and stop it ---- */
+bool cycles_has(cp15_reg reg, bool read);
+bool cycles_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value); /* false: not for this privilege */
+
 /* ---- scan.c: instructions that no trap reaches ---- */
 bool scan_page_has_untrapped(const uint8_t *host);
 void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host);

@@ -213,6 +213,9 @@ static pe_status engine_returned(pe_cpu *cpu, uc_err status, pe_error *err)
         const pending_fault fault = cpu->fault;
         uint32_t address = (uint32_t)*cpu->probe.fault_address;
         cpu->fault.valid = false;
+        if (fault.access == PE_FETCH) {
+            cpu->block_size = 0; /* the block that jumped here is over */
+        }
         exception_abort(cpu, fault.access, address, &fault.translation);
         return PE_OK;
     }
@@ -244,6 +247,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
         align_update(cpu);
         scan_trim(cpu);
         cpu->fault.valid = false;
+        cpu->block_size = 0;
         uc_err e = m->engine.emu_start(cpu->uc, cpu_reg(cpu, UC_ARM_REG_PC) | *cpu->thumb, 0, 0, 0);
         if (cpu->end == END_NONE) {
             status = engine_returned(cpu, e, err);

@@ -216,22 +216,20 @@ class Campaign:
             while at < end:
                 at = self._worker(at, end)
 
+    def command(self, first: int, end: int) -> list[str]:
+        """What runs blobs first..end-1 and prints their numbers and ends."""
+        span = f"{first}:{end}"
+        command = [sys.executable, "-m", "tests.fuzz.blobs", "--seed", str(self.seed), "--work", span]
+        return [*command, "--mix", self.mix] if self.mix else command
+
     def _worker(self, first: int, end: int) -> int:
         """Run blobs until the end or a finding; the number of the next blob."""
-        command = [
-            sys.executable,
-            "-m",
-            "tests.fuzz.blobs",
-            "--seed",
-            str(self.seed),
-            "--work",
-            f"{first}:{end}",
-        ]
-        command += ["--mix", self.mix] if self.mix else []
         at, began = first - 1, time.monotonic()
         with (
             tempfile.TemporaryFile() as log,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=ROOT) as process,
+            subprocess.Popen(
+                self.command(first, end), stdout=subprocess.PIPE, stderr=log, cwd=ROOT
+            ) as process,
         ):
             try:
                 for line in _lines(process, self.hang_seconds):
@@ -251,8 +249,8 @@ class Campaign:
             if problem is None:
                 return end
             log.seek(0)
-            self._found(at, first, problem, log.read().decode(errors="replace"))
-        return at + 1
+            self._found(max(at, first), first, problem, log.read().decode(errors="replace"))
+        return at + 1 if at >= first else end  # a worker that does not even start
 
     def _found(self, index: int, first: int, problem: str, log: str) -> None:
         start = max(first, index - index % RENEW)

@@ -114,6 +114,17 @@ def test_timer_reads_on_every_page_answer_guest_time_in_no_time() -> None:
         assert 0 < machine.reg("r6") < 16
 
 
+def test_a_fault_at_the_start_of_a_run_does_not_take_back_what_ran_before() -> None:
+    """A breakpoint ended a block; then the page goes away, and PC is put into that block again."""
+    with Machine(SMALL) as machine:
+        start(machine, [NOP] * 12 + [SELF])
+        assert machine.run(until=RAM + 40, max_insns=100).insns == 10
+        for name, value in (("ttbr0", 0x8000_0000), ("sctlr", machine.reg("sctlr") | 1), ("pc", RAM + 16)):
+            machine.set_reg(name, value)
+        stop = machine.run(max_insns=100)
+        assert (stop.reason, stop.insns, machine.stats().insns) == (StopReason.LOCKUP, 0, 10)
+
+
 # ---- exceptions that lead nowhere ----
 
 
