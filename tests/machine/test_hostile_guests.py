@@ -115,7 +115,7 @@ def test_timer_reads_on_every_page_answer_guest_time_in_no_time() -> None:
 
 
 def test_a_timeout_is_heard_while_each_instruction_takes_long() -> None:
-    """SCTLR.A on and off: all code is translated anew each time.  The timeout waited for a million of these."""
+    """SCTLR.A on and off: all code is translated anew, and the timeout waited for a million of these."""
     toggle = [*load(1, 0x00C5_0078), *load(2, 0x00C5_007A), 0xEE011F10, 0xEE012F10, 0xEAFFFFFC]
     with Machine(SMALL) as machine:
         start(machine, toggle)
