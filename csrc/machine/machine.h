@@ -219,6 +219,13 @@ static inline uint64_t machine_ns(const pe_machine *machine)
 }
 /* Ends the running slice before the next block: interrupt lines or timers changed. */
 void run_kick(pe_machine *machine);
+/* Called where a guest can spend long on few instructions: pe_machine_stop need not wait for the end of the slice. */
+static inline void run_hear_stop(pe_machine *machine)
+{
+    if (__builtin_expect(machine->stop_request, 0)) {
+        run_kick(machine);
+    }
+}
 /* Ends the run. */
 void run_halt(pe_machine *machine, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address);
 /* The same from a device's register: an engine that is stopped within a load or store executes it again. */

@@ -50,7 +50,7 @@ static void plan(pe_machine *m)
     }
     cpu->planned = deadline;
     /* A line that is up but masked: look at the masks before each block. */
-    cpu->deadline = cpu->irq_line || cpu->fiq_line || m->stopping ? 0 : deadline;
+    cpu->deadline = cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request ? 0 : deadline;
 }
 
 void run_kick(pe_machine *m)
@@ -131,7 +131,7 @@ static bool interrupt_allowed(const pe_cpu *cpu)
 static void __attribute__((noinline)) block_deadline(pe_cpu *cpu, uint64_t before)
 {
     if (cpu->end == END_NONE) {
-        if (before < cpu->planned && !interrupt_allowed(cpu)) {
+        if (before < cpu->planned && !interrupt_allowed(cpu) && !cpu->machine->stop_request) {
             return;
         }
         cpu->end = END_DEADLINE;
@@ -237,7 +237,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     cpu->end = END_NONE;
     clock_enter(machine_ns(m));
     plan(m);
-    while (status == PE_OK && cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping &&
+    while (status == PE_OK && cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping && !m->stop_request &&
            cpu->insns < cpu->planned) {
         take_interrupt(cpu);
         if (m->stopping) {

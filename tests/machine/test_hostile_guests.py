@@ -114,6 +114,16 @@ def test_timer_reads_on_every_page_answer_guest_time_in_no_time() -> None:
         assert 0 < machine.reg("r6") < 16
 
 
+def test_a_timeout_is_heard_while_each_instruction_takes_long() -> None:
+    """SCTLR.A on and off: all code is translated anew, and the timeout waited for a million of these."""
+    toggle = [*load(1, 0x00C5_0078), *load(2, 0x00C5_007A), 0xEE011F10, 0xEE012F10, 0xEAFFFFFC]
+    with Machine(SMALL) as machine:
+        start(machine, toggle)
+        stop = machine.run(timeout=0.3)
+        assert stop.reason is StopReason.TIMEOUT
+        assert stop.insns < 500_000
+
+
 def test_a_fault_at_the_start_of_a_run_does_not_take_back_what_ran_before() -> None:
     """A breakpoint ended a block; then the page goes away, and PC is put into that block again."""
     with Machine(SMALL) as machine:
