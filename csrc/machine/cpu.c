@@ -104,6 +104,8 @@ static uc_err map_memory(pe_cpu *cpu)
     return status;
 }
 
+#define TRANSLATION_BYTES 0x8000000u /* of translated code; then the engine starts afresh */
+
 static pe_status cpu_open(pe_cpu *cpu, pe_error *err)
 {
     const pe_engine *e = &cpu->machine->engine;
@@ -114,6 +116,9 @@ static pe_status cpu_open(pe_cpu *cpu, pe_error *err)
     }
     if (status == UC_ERR_OK) { /* the default of 1024 makes translations wrong */
         status = e->ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_UC_PAGE_SIZE, 1), PE_PAGE_SIZE);
+    }
+    if (status == UC_ERR_OK) { /* the default of 1 GB would let a guest that rewrites its code fill the host */
+        status = e->ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TCG_BUFFER_SIZE, 1), (uint32_t)TRANSLATION_BYTES);
     }
     if (status == UC_ERR_OK) { /* an `until` address would cost an invalidation at each return */
         status = e->ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_UC_USE_EXITS, 1), 1);

@@ -39,7 +39,7 @@ static inline void bit_clear(uint8_t *map, uint64_t bit)
 void fill_flush(pe_cpu *cpu)
 {
     run_hear_stop(cpu->machine);
-    clock_enter(machine_ns(cpu->machine));
+    clock_enter(machine_engine_ns(cpu->machine));
     cpu->machine->engine.ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TLB_FLUSH, 0));
     clock_leave();
     cpu->machine->stats.tlb_flushes++;

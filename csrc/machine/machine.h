@@ -217,6 +217,13 @@ static inline uint64_t machine_ns(const pe_machine *machine)
 {
     return machine_time(machine) / TIME_UNITS_PER_NS;
 }
+/* What the engine is told: guest time, and 100 us for each flush.  It makes a soft TLB smaller that was too large for
+ * 100 ms; a guest that flushes much would else clear megabytes a thousand times before a tenth of its second is over.
+ */
+static inline uint64_t machine_engine_ns(const pe_machine *machine)
+{
+    return machine_ns(machine) + machine->stats.tlb_flushes * 100000;
+}
 /* Ends the running slice before the next block: interrupt lines or timers changed. */
 void run_kick(pe_machine *machine);
 /* Called where a guest can spend long on few instructions: pe_machine_stop need not wait for the end of the slice. */

@@ -235,7 +235,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     m->slice_share = TIME_UNITS_PER_NS / running;
     m->slice_deadline = cpu->insns + (running > 1 ? m->config.quantum : SLICE_INSNS);
     cpu->end = END_NONE;
-    clock_enter(machine_ns(m));
+    clock_enter(machine_engine_ns(m));
     plan(m);
     while (status == PE_OK && cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping && !m->stop_request &&
            cpu->insns < cpu->planned) {
