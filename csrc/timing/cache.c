@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RANDOM_SEED 0x2545f491u /* any constant but 0: the same victims in each run */
-
 pe_status cache_init(pe_cache *cache, const char *name, const pe_cache_params *params, pe_error *err)
 {
     const pe_status status = pe_cache_check(name, params, err);
@@ -23,7 +21,7 @@ pe_status cache_init(pe_cache *cache, const char *name, const pe_cache_params *p
         .set_mask = sets - 1,
         .ways = params->ways,
         .line_shift = (uint32_t)__builtin_ctz(params->line_bytes),
-        .random = RANDOM_SEED,
+        .random = PE_RANDOM_SEED,
         .params = *params,
     };
     if (!cache->lines || !cache->recent || !cache->next) {
@@ -83,15 +81,6 @@ uint64_t *cache_peek(const pe_cache *cache, uint64_t line)
     return NULL;
 }
 
-static uint32_t next_random(pe_cache *cache) /* xorshift32, Marsaglia 2003 */
-{
-    uint32_t x = cache->random;
-    x ^= x << 13;
-    x ^= x >> 17;
-    x ^= x << 5;
-    return cache->random = x;
-}
-
 /* An empty way if there is one. */
 static uint32_t victim(pe_cache *cache, const uint64_t *set, uint64_t index)
 {
@@ -106,7 +95,7 @@ static uint32_t victim(pe_cache *cache, const uint64_t *set, uint64_t index)
         cache->next[index] = (uint8_t)(way + 1 == cache->ways ? 0 : way + 1);
         return way;
     }
-    case PE_REPLACE_RANDOM: return next_random(cache) % cache->ways;
+    case PE_REPLACE_RANDOM: return pe_next_random(&cache->random) % cache->ways;
     case PE_REPLACE_LRU: break;
     }
     return cache->ways - 1;

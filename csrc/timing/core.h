@@ -16,6 +16,18 @@
 
 bool pe_is_power_of_two(uint32_t value);
 
+#define PE_RANDOM_SEED 0x2545f491u /* any constant but 0: the same victims in each run */
+
+/* xorshift32 (Marsaglia 2003) */
+static inline uint32_t pe_next_random(uint32_t *state)
+{
+    uint32_t x = *state;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return *state = x;
+}
+
 /* group is the name that the error begins with: "l1d", "main_tlb". */
 pe_status pe_cache_check(const char *group, const pe_cache_params *params, pe_error *err);
 pe_status pe_tlb_check(const char *group, const pe_tlb_params *params, pe_error *err);
