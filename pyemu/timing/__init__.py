@@ -1,7 +1,8 @@
-"""What the cycle model is made of: parameters of cores, caches."""
+"""What the cycle model is made of: parameters of cores, caches, the ledger."""
 
 from pyemu.timing.caches import Cache, CacheLevel, CacheOperation, Caches, CacheStats, CacheUse
 from pyemu.timing.cores import Core, Parameter, builtin_cores, load_cores, read_core
+from pyemu.timing.ledger import Charge, Cost, Ledger
 
 __all__ = [
     "Cache",
@@ -10,7 +11,10 @@ __all__ = [
     "CacheStats",
     "CacheUse",
     "Caches",
+    "Charge",
     "Core",
+    "Cost",
+    "Ledger",
     "Parameter",
     "builtin_cores",
     "load_cores",
