@@ -3,10 +3,14 @@
 #   PYTHON=python3.13   which Python the virtual environment is made of
 #   CC=clang            which C compiler builds the core
 #   TESTS=tests/mmu     what `make test` and `make asan-test` run
+#   JOBS=4              how many tests run at a time (some boot guests that touch 4 GB)
 
 PYTHON ?= python3
 VENV   ?= .venv
 TESTS  ?= tests
+JOBS   ?= 2
+COUNT  ?= 100000
+SEED   ?= 1
 CC     := $(if $(filter default,$(origin CC)),$(shell command -v gcc || echo cc),$(CC))
 
 BIN     := $(VENV)/bin
@@ -17,7 +21,7 @@ SOURCES := pyproject.toml setup.py pyemu/native/build.py $(shell find csrc -name
 export CC
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test lint format asan-test bench clean check-host
+.PHONY: help demo test lint format asan-test fuzz bench clean check-host
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -53,7 +57,7 @@ demo: $(VENV)/installed ## make the environment, build, boot a piece of ARM firm
 	@echo "The second one ran on page tables that it made itself and that pyemu walked.  Next: $(BIN)/pyemu boot --help, or the tour in README.md"
 
 test: lint $(VENV)/test-installed ## everything: lint, firmware, unit, property and acceptance tests
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 lint: $(VENV)/test-installed ## ruff, mypy, the C format and C warnings
 	$(BIN)/ruff check .
@@ -71,15 +75,23 @@ format: $(VENV)/test-installed ## format Python and C in place
 
 # The sanitizers live in a copy of the tree, so that their objects never mix with the ordinary ones.  Python itself is
 # not instrumented: the sanitizer's library is loaded first, and Python's own leaks at exit are not reported.
-asan-test: $(VENV)/test-installed ## the suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
+SANITIZED = cd $(ASAN) && LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
+    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+$(ASAN)/built: $(VENV)/test-installed FORCE
 	@mkdir -p $(ASAN) && rm -rf $(ASAN)/csrc $(ASAN)/tests
 	@tar -c --exclude=./build --exclude='./.*' --exclude='*.so' --exclude='*.egg-info' . | tar -x -C $(ASAN)
 	@cp .clang-format $(ASAN)
 	@$(BIN)/python -m pip install -q 'setuptools>=77' wheel
 	cd $(ASAN) && PYEMU_SANITIZE=1 $(abspath $(BIN))/python setup.py -q build_ext --inplace
-	cd $(ASAN) && LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
-	    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 PYTHONMALLOC=malloc \
+
+asan-test: $(ASAN)/built ## the suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
+	$(SANITIZED) PYTHONMALLOC=malloc PYEMU_FUZZ_BLOBS=3000 PYEMU_FUZZ_INPUTS=500 \
 	    $(abspath $(BIN))/python -m pytest -m 'not acceptance' $(TESTS)
+
+fuzz: $(ASAN)/built ## random guests and damaged input on that build: COUNT=100000 SEED=1 JOBS=2
+	$(SANITIZED) $(abspath $(BIN))/python -m tests.fuzz.blobs --count $(COUNT) --seed $(SEED) --jobs $(JOBS)
+	$(SANITIZED) $(abspath $(BIN))/python -m tests.fuzz.inputs --count $$(($(COUNT) / 10)) --seed $(SEED)
 
 bench: $(VENV)/test-installed ## speed, side by side with peers
 	$(BIN)/python -m pytest bench -s

@@ -637,6 +637,7 @@ typedef struct pe_stop {
     uint32_t cpu;
     int32_t status;         /* PE_STOP_EXIT */
     uint32_t address;       /* PE_STOP_BREAKPOINT, PE_STOP_LOCKUP */
+    uint32_t origin;        /* PE_STOP_LOCKUP: the instruction with whose exception it began */
     uint64_t insns;         /* executed in this call */
     uint64_t next_event_ns; /* PE_STOP_IDLE: guest time of the next timer event */
 } pe_stop;

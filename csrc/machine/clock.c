@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The time of day as the engine sees it.
+ * The host's clocks as the engine sees them.
  *
  * At each flush the engine decides by gettimeofday whether its soft TLB has been too large for a while
  * (accel/tcg/cputlb.c, tlb_mmu_resize_locked), so the number of fills, and of our walks, would depend on how fast the
- * host is.  Its import of that function is pointed here; inside clock_enter and clock_leave it returns guest time. */
+ * host is.  Its event counters count cycles by clock_gettime.  Its imports of both functions are pointed
+ * here; inside clock_enter and clock_leave they return guest time. */
 #include "machine/clock.h"
 
 #include <dlfcn.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 static _Thread_local uint32_t depth;
@@ -35,6 +37,16 @@ static int guest_gettimeofday(struct timeval *tv, void *tz)
     }
     tv->tv_sec = (time_t)(guest_time_ns / 1000000000);
     tv->tv_usec = (suseconds_t)(guest_time_ns / 1000 % 1000000);
+    return 0;
+}
+
+static int guest_clock_gettime(clockid_t clock, struct timespec *ts)
+{
+    if (!depth) {
+        return clock_gettime(clock, ts);
+    }
+    ts->tv_sec = (time_t)(guest_time_ns / 1000000000);
+    ts->tv_nsec = (long)(guest_time_ns % 1000000000);
     return 0;
 }
 
@@ -69,20 +81,23 @@ static void **import_cell(const struct link_map *map, const char *name)
     return NULL;
 }
 
+static bool replace_import(const struct link_map *map, const char *name, void *function)
+{
+    void **cell = import_cell(map, name);
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    if (!cell || mprotect((void *)((uintptr_t)cell & ~(page - 1)), page, PROT_READ | PROT_WRITE) != 0) {
+        return false;
+    }
+    *cell = function;
+    return true;
+}
+
 bool clock_install(void *library)
 {
     struct link_map *map = NULL;
     if (dlinfo(library, RTLD_DI_LINKMAP, &map) != 0 || !map) {
         return false;
     }
-    void **cell = import_cell(map, "gettimeofday");
-    if (!cell) {
-        return false;
-    }
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    if (mprotect((void *)((uintptr_t)cell & ~(page - 1)), page, PROT_READ | PROT_WRITE) != 0) {
-        return false;
-    }
-    *cell = (void *)(uintptr_t)guest_gettimeofday;
-    return true;
+    const bool day = replace_import(map, "gettimeofday", (void *)(uintptr_t)guest_gettimeofday);
+    return replace_import(map, "clock_gettime", (void *)(uintptr_t)guest_clock_gettime) && day;
 }

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Makes the libunicorn behind `library` (a dlopen handle) ask clock_enter's time; false: its import was not found. */
+/* Makes the libunicorn behind `library` (a dlopen handle) ask clock_enter's time; false: an import was not found. */
 bool clock_install(void *library);
 
 /* Between the two, which may be nested, this thread's engine calls see guest time; outside them, and for any other user

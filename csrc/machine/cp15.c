@@ -214,6 +214,9 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
     if (reg.is64 ? reg.crm == 14 : reg.crn == 14) {
         return done(timer_access(cpu, reg, read, value));
     }
+    if (cycles_has(reg, read)) {
+        return done(cycles_access(cpu, reg, read, value));
+    }
     if (!cpu_privileged(cpu)) {
         return CP15_UNDEFINED;
     }

@@ -189,6 +189,30 @@ void cpu_free(pe_cpu *cpu)
 #define SCR_NS          0x1u
 #define NSACR_CP10_CP11 0xc00u
 
+/* What the architecture leaves UNKNOWN is zero, so that a CPU that was used starts as a new one. */
+static void zero_system_registers(pe_cpu *cpu)
+{
+    static const cp15_reg zero[] = {
+        {2, 0, 0, 2, false},  {0, 2, 0, 0, true},   {0, 2, 1, 0, true},                        /* TTBCR, TTBR0, TTBR1 */
+        {1, 0, 0, 2, false},  {3, 0, 0, 0, false},  {0, 7, 0, 0, true},                        /* CPACR, DACR, PAR */
+        {5, 0, 0, 0, false},  {5, 0, 0, 1, false},  {6, 0, 0, 0, false},  {6, 0, 0, 2, false}, /* DFSR to IFAR */
+        {10, 2, 0, 0, false}, {10, 2, 0, 1, false}, {12, 0, 0, 0, false}, {13, 0, 0, 1, false}, /* MAIRs, VBAR, ASID */
+        {13, 0, 0, 2, false}, {13, 0, 0, 3, false}, {13, 0, 0, 4, false}, {14, 1, 0, 0, false}, /* TPIDRs, CNTKCTL */
+        {9, 12, 0, 1, false}, {9, 14, 0, 0, false},                                             /* PMCNTEN, PMUSERENR */
+    };
+    static const cp15_reg PMCR = {9, 12, 0, 0, false};
+    const uint64_t nothing = 0;
+    for (size_t i = 0; i < sizeof zero / sizeof zero[0]; i++) {
+        cpu_set_cp15(cpu, zero[i], 0);
+    }
+    cpu_set_cp15(cpu, PMCR, cpu_cp15(cpu, PMCR) & ~0x7fu); /* the rest says what the PMU is */
+    for (int d = 0; d < 32; d++) {
+        cpu->machine->engine.reg_write(cpu->uc, UC_ARM_REG_D0 + d, &nothing);
+    }
+    cpu_set_reg(cpu, UC_ARM_REG_FPSCR, 0);
+    cpu_set_reg(cpu, UC_ARM_REG_FPEXC, 0);
+}
+
 void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
 {
     const pe_machine *m = cpu->machine;
@@ -209,12 +233,7 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
     cpu_set_cp15(cpu, (cp15_reg){1, 1, 0, 0, false}, SCR_HCE | SCR_NS);
     cpu_set_cp15(cpu, (cp15_reg){1, 1, 0, 2, false}, NSACR_CP10_CP11);
     cpu_set_cp15(cpu, SCTLR, SCTLR_RESET);
-    cpu_set_cp15(cpu, TTBCR, 0);
-    cpu_set_cp15(cpu, TTBR0_64, 0);
-    cpu_set_cp15(cpu, TTBR1_64, 0);
-    cpu_set_cp15(cpu, DACR, 0);
-    cpu_set_cp15(cpu, CONTEXTIDR, 0);
-    cpu_set_cp15(cpu, (cp15_reg){12, 0, 0, 0, false}, 0); /* VBAR */
+    zero_system_registers(cpu);
     /* MPIDR as the guest reads it: VMPIDR.  Bit 31: multiprocessing extensions; bit 30: a uniprocessor. */
     cpu_set_cp15(cpu, (cp15_reg){0, 0, 4, 5, false},
                  0x80000000u | (m->config.ncpus == 1 ? 0x40000000u : 0) | cpu->index);

@@ -228,9 +228,9 @@ pe_status pe_engine_describe(char *text, size_t size, pe_error *err)
     }
     unsigned int major = 0, minor = 0;
     unsigned int version = engine.version(&major, &minor);
-    snprintf(text, size, "unicorn %u.%u.%u; tb_invalidate_phys_range_arm %s; gettimeofday %s", major, minor,
+    snprintf(text, size, "unicorn %u.%u.%u; tb_invalidate_phys_range_arm %s; host clock %s", major, minor,
              version >> 8 & 0xff,
              engine.tb_invalidate_phys_range ? "found" : "absent: code invalidation drops all translations",
-             engine.guest_clock ? "is guest time" : "is the host's: the number of walks may differ from run to run");
+             engine.guest_clock ? "replaced by guest time" : "in use: walk counts may differ from run to run");
     return PE_OK;
 }

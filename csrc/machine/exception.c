@@ -21,6 +21,19 @@ static uint32_t vector_base(const pe_cpu *cpu)
     return cpu->regime.sctlr & SCTLR_V ? HIGH_VECTORS : (uint32_t)cpu_cp15(cpu, VBAR) & ~0x1fu;
 }
 
+/* Before the registers change: the PC is where the exception is taken. */
+static void count_stuck(pe_cpu *cpu, uint32_t target)
+{
+    if (cpu->insns != cpu->stuck_insns || !cpu->stuck) {
+        cpu->stuck_insns = cpu->insns;
+        cpu->stuck_origin = cpu_reg(cpu, UC_ARM_REG_PC);
+        cpu->stuck = 1;
+    } else if (++cpu->stuck > STUCK_LIMIT) {
+        run_halt(cpu->machine, PE_STOP_LOCKUP, cpu->index, 0, target);
+        cpu->machine->stop.origin = cpu->stuck_origin;
+    }
+}
+
 void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t return_address)
 {
     const uint32_t sctlr = cpu->regime.sctlr;
@@ -35,16 +48,11 @@ void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t retur
         new |= CPSR_F;
     }
     const uint32_t target = vector_base(cpu) + vector;
+    count_stuck(cpu, target);
     cpu_set_reg(cpu, UC_ARM_REG_CPSR, new);
     cpu_set_reg(cpu, UC_ARM_REG_SPSR, old);
     cpu_set_reg(cpu, UC_ARM_REG_LR, return_address);
     cpu_set_reg(cpu, UC_ARM_REG_PC, target | (new &CPSR_T ? 1u : 0u));
-    if (cpu->insns != cpu->stuck_insns) {
-        cpu->stuck_insns = cpu->insns;
-        cpu->stuck = 0;
-    } else if (++cpu->stuck >= STUCK_LIMIT) {
-        run_halt(cpu->machine, PE_STOP_LOCKUP, cpu->index, 0, target);
-    }
 }
 
 void exception_irq(pe_cpu *cpu)

@@ -38,11 +38,13 @@ static inline void bit_clear(uint8_t *map, uint64_t bit)
 
 void fill_flush(pe_cpu *cpu)
 {
+    run_hear_stop(cpu->machine);
     clock_enter(machine_ns(cpu->machine));
     cpu->machine->engine.ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TLB_FLUSH, 0));
     clock_leave();
     cpu->machine->stats.tlb_flushes++;
     cpu->fills_since_flush = 0;
+    cpu->generation++; /* other code may be mapped now */
     memset(cpu->large, 0, sizeof cpu->large);
     for (size_t i = 0; i < FETCH_ENTRIES; i++) {
         cpu->fetched[i].host = NULL;
@@ -66,6 +68,7 @@ static void note_large(pe_cpu *cpu, uint32_t va, uint32_t size_log2)
 void fill_flush_va(pe_cpu *cpu, uint32_t va)
 {
     static const cp15_reg TLBIMVA = {8, 7, 0, 1, false};
+    cpu->generation++;
     if (bit_test(cpu->large, va >> 20)) {
         fill_flush(cpu);
     } else {
@@ -263,6 +266,7 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
     const uint32_t va = (uint32_t)va64;
     const pe_access access = type == UC_MEM_FETCH ? PE_FETCH : type == UC_MEM_WRITE ? PE_WRITE : PE_READ;
     pe_translation t;
+    run_hear_stop(m);
     translate(cpu, va, access, &t);
     m->stats.walks += cpu->regime.sctlr & SCTLR_M;
     if (t.fault) {

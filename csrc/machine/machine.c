@@ -227,13 +227,13 @@ static pe_status hook_break(pe_machine *m, uint32_t slot, pe_error *err)
 
 pe_status pe_machine_break_add(pe_machine *m, uint32_t va, pe_error *err)
 {
-    if (m->nbreakpoints == PE_MAX_BREAKPOINTS) {
-        return pe_fail(err, PE_ERR_STATE, "all %u breakpoints are in use", PE_MAX_BREAKPOINTS);
-    }
     for (uint32_t i = 0; i < m->nbreakpoints; i++) {
         if (m->breakpoints[i] == va) {
             return PE_OK;
         }
+    }
+    if (m->nbreakpoints == PE_MAX_BREAKPOINTS) {
+        return pe_fail(err, PE_ERR_STATE, "all %u breakpoints are in use", PE_MAX_BREAKPOINTS);
     }
     m->breakpoints[m->nbreakpoints] = va;
     pe_status status = hook_break(m, m->nbreakpoints, err);

@@ -16,6 +16,7 @@
 #define TIME_UNITS_PER_NS 840u
 #define NS_PER_TICK       16u /* of the 62.5 MHz counter */
 #define NEVER             UINT64_MAX
+#define TIME_HORIZON      (NEVER / 2) /* 127 days: no timer fires later, so that time cannot run over */
 
 /* ---- CPUs ---- */
 
@@ -65,7 +66,7 @@ typedef struct fetched_page {
 } fetched_page;
 
 typedef struct cpu_patch {
-    uint32_t va;
+    uint32_t va, last;
     uc_hook hook;
 } cpu_patch;
 
@@ -94,8 +95,9 @@ typedef struct pe_cpu {
     pending_fault fault;
     uint32_t stuck; /* exceptions in a row without an instruction between them */
     uint64_t stuck_insns;
-    uint8_t wants_input; /* input_wait: waits in a semihosting read */
-    uint64_t planned;    /* the instruction count at which this slice must end; deadline may be below it */
+    uint32_t stuck_origin; /* the instruction that took the first of them */
+    uint8_t wants_input;   /* input_wait: waits in a semihosting read */
+    uint64_t planned;      /* the instruction count at which this slice must end; deadline may be below it */
 
     fetched_page fetched[FETCH_ENTRIES];
     uint32_t fills_since_flush, grow_after;
@@ -103,6 +105,7 @@ typedef struct pe_cpu {
 
     cpu_patch *patches; /* instructions that cannot be trapped: CNTV*, AT (see scan.c) */
     size_t npatches, patches_room;
+    bool trimming; /* while scan_trim works */
     uc_hook break_hooks[PE_MAX_BREAKPOINTS];
     bool break_skip; /* run on from a breakpoint that was reported */
     uint32_t break_skip_va;
@@ -216,8 +219,17 @@ static inline uint64_t machine_ns(const pe_machine *machine)
 }
 /* Ends the running slice before the next block: interrupt lines or timers changed. */
 void run_kick(pe_machine *machine);
+/* Called where a guest can spend long on few instructions: pe_machine_stop need not wait for the end of the slice. */
+static inline void run_hear_stop(pe_machine *machine)
+{
+    if (__builtin_expect(machine->stop_request, 0)) {
+        run_kick(machine);
+    }
+}
 /* Ends the run. */
 void run_halt(pe_machine *machine, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address);
+/* The same from a device's register: an engine that is stopped within a load or store executes it again. */
+void run_halt_after_block(pe_machine *machine, pe_stop_reason reason);
 /* The current instruction was emulated, or raised an exception: count the block only up to next_pc. */
 void run_uncount(pe_cpu *cpu, uint32_t next_pc);
 uint64_t run_total_insns(const pe_machine *machine);
@@ -247,9 +259,15 @@ typedef enum cp15_result {
 } cp15_result;
 cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value);
 
+/* ---- cycles.c: PMCCNTR, and the registers that start and stop it ---- */
+bool cycles_has(cp15_reg reg, bool read);
+bool cycles_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value); /* false: not for this privilege */
+
 /* ---- scan.c: instructions that no trap reaches ---- */
 bool scan_page_has_untrapped(const uint8_t *host);
 void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host);
+/* Between runs of the engine: drops the hooks of pages that ran once. */
+void scan_trim(pe_cpu *cpu);
 
 /* ---- align.c: alignment checks that the engine does not make ---- */
 /* Between runs of the engine: check as SCTLR.A and the machine's flags ask. */

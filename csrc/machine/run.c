@@ -50,7 +50,7 @@ static void plan(pe_machine *m)
     }
     cpu->planned = deadline;
     /* A line that is up but masked: look at the masks before each block. */
-    cpu->deadline = cpu->irq_line || cpu->fiq_line || m->stopping ? 0 : deadline;
+    cpu->deadline = cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request ? 0 : deadline;
 }
 
 void run_kick(pe_machine *m)
@@ -60,16 +60,29 @@ void run_kick(pe_machine *m)
     }
 }
 
-void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address)
+static void set_stop(pe_machine *m, pe_stop stop)
 {
     if (!m->stopping) {
         m->stopping = true;
-        m->stop = (pe_stop){.reason = reason, .cpu = cpu, .status = status, .address = address};
+        m->stop = stop;
     }
     if (m->current) {
         m->current->end = END_HALT;
+        m->current->deadline = 0;
+    }
+}
+
+void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address)
+{
+    set_stop(m, (pe_stop){.reason = reason, .cpu = cpu, .status = status, .address = address});
+    if (m->current) {
         m->engine.emu_stop(m->current->uc);
     }
+}
+
+void run_halt_after_block(pe_machine *m, pe_stop_reason reason)
+{
+    set_stop(m, (pe_stop){.reason = reason, .cpu = m->current ? m->current->index : 0});
 }
 
 /* ---- instruction counting ---- */
@@ -118,7 +131,7 @@ static bool interrupt_allowed(const pe_cpu *cpu)
 static void __attribute__((noinline)) block_deadline(pe_cpu *cpu, uint64_t before)
 {
     if (cpu->end == END_NONE) {
-        if (before < cpu->planned && !interrupt_allowed(cpu)) {
+        if (before < cpu->planned && !interrupt_allowed(cpu) && !cpu->machine->stop_request) {
             return;
         }
         cpu->end = END_DEADLINE;
@@ -200,6 +213,9 @@ static pe_status engine_returned(pe_cpu *cpu, uc_err status, pe_error *err)
         const pending_fault fault = cpu->fault;
         uint32_t address = (uint32_t)*cpu->probe.fault_address;
         cpu->fault.valid = false;
+        if (fault.access == PE_FETCH) {
+            cpu->block_size = 0; /* the block that jumped here is over */
+        }
         exception_abort(cpu, fault.access, address, &fault.translation);
         return PE_OK;
     }
@@ -221,7 +237,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     cpu->end = END_NONE;
     clock_enter(machine_ns(m));
     plan(m);
-    while (status == PE_OK && cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping &&
+    while (status == PE_OK && cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping && !m->stop_request &&
            cpu->insns < cpu->planned) {
         take_interrupt(cpu);
         if (m->stopping) {
@@ -229,7 +245,9 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
         }
         plan(m);
         align_update(cpu);
+        scan_trim(cpu);
         cpu->fault.valid = false;
+        cpu->block_size = 0;
         uc_err e = m->engine.emu_start(cpu->uc, cpu_reg(cpu, UC_ARM_REG_PC) | *cpu->thumb, 0, 0, 0);
         if (cpu->end == END_NONE) {
             status = engine_returned(cpu, e, err);

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Instructions that no trap reaches on this engine: the virtual timer and counter, which it answers from the host's
- * clock or not at all, the address translation operations, which it would answer with its own walk, and ISR, which it
- * answers from interrupt lines that are not ours.  Code pages are searched for them, and each gets a hook at its one
- * address. */
+ * clock or not at all, like the cycle counter; the address translation operations, which it would answer with its own
+ * walk; and ISR, which it answers from interrupt lines that are not ours.  Code pages are searched for them, and each
+ * gets a hook at its one address. */
 #include "machine/insn.h"
 
 #include <stdlib.h>
+
+/* The engine compares every instruction that it translates with every hook, so there must not be many.  Beyond
+ * MAX_PAGE_PATCHES one hook covers the page; at MAX_PATCHES all are dropped, and pages that still run get theirs anew:
+ * it is larger than what the two pages of one block may need. */
+#define MAX_PAGE_PATCHES 16u
+#define MAX_PATCHES      512u
 
 /* An ARM or Thumb-2 word that may be one of ours; the condition field is left open. */
 static bool is_untrapped(uint32_t insn)
@@ -13,6 +19,9 @@ static bool is_untrapped(uint32_t insn)
     if ((insn & 0x0f000f10u) == 0x0e000f10u) { /* MCR, MRC p15 */
         const uint32_t crn = insn >> 16 & 0xf, crm = insn & 0xf, opc1 = insn >> 21 & 7, opc2 = insn >> 5 & 7;
         const bool read = insn >> 20 & 1;
+        if (cycles_has((cp15_reg){(uint8_t)crn, (uint8_t)crm, (uint8_t)opc1, (uint8_t)opc2, false}, read)) {
+            return true;
+        }
         return opc1 == 0 && ((crn == 14 && crm == 3 && opc2 < 2) || (crn == 7 && crm == 8 && opc2 < 4 && !read) ||
                              (crn == 12 && crm == 1 && opc2 == 0 && read));
     }
@@ -69,19 +78,20 @@ static void untrapped_hook(uc_engine *uc, uint64_t address, uint32_t size, void 
     trap_emulate_cp(cpu, pc, insn);
 }
 
-static bool is_patched(const pe_cpu *cpu, uint32_t va)
+static bool is_patched(const pe_cpu *cpu, uint32_t va, uint32_t last)
 {
     for (size_t i = 0; i < cpu->npatches; i++) {
-        if (cpu->patches[i].va == va) {
+        if (cpu->patches[i].va == va && cpu->patches[i].last == last) {
             return true;
         }
     }
     return false;
 }
 
-static void patch(pe_cpu *cpu, uint32_t va)
+static void patch(pe_cpu *cpu, uint32_t va, uint32_t last)
 {
-    if (is_patched(cpu, va)) {
+    const pe_engine *e = &cpu->machine->engine;
+    if (cpu->trimming || is_patched(cpu, va, last)) {
         return;
     }
     if (cpu->npatches == cpu->patches_room) {
@@ -94,18 +104,46 @@ static void patch(pe_cpu *cpu, uint32_t va)
         cpu->patches_room = room;
     }
     cpu_patch *slot = &cpu->patches[cpu->npatches];
-    slot->va = va;
-    if (cpu->machine->engine.hook_add(cpu->uc, &slot->hook, UC_HOOK_CODE, (void *)(uintptr_t)untrapped_hook, cpu, va,
-                                      va) == UC_ERR_OK) {
+    *slot = (cpu_patch){.va = va, .last = last};
+    if (e->hook_add(cpu->uc, &slot->hook, UC_HOOK_CODE, (void *)(uintptr_t)untrapped_hook, cpu, va, last) ==
+        UC_ERR_OK) {
         cpu->npatches++;
+    }
+    if (cpu->npatches >= MAX_PATCHES && cpu->end == END_NONE) {
+        cpu->end = END_DEADLINE; /* scan_trim runs before the engine does again */
+        e->emu_stop(cpu->uc);
     }
 }
 
 void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host)
 {
+    uint32_t found = 0;
     for (uint32_t at = 0; at < PE_PAGE_SIZE; at += 2) {
+        found += is_candidate(host, at);
+    }
+    if (found > MAX_PAGE_PATCHES) {
+        patch(cpu, va_page, va_page + PE_PAGE_SIZE - 1);
+        return;
+    }
+    for (uint32_t at = 0; found && at < PE_PAGE_SIZE; at += 2) {
         if (is_candidate(host, at)) {
-            patch(cpu, va_page + at);
+            patch(cpu, va_page + at, va_page + at);
         }
     }
+}
+
+void scan_trim(pe_cpu *cpu)
+{
+    const pe_engine *e = &cpu->machine->engine;
+    if (cpu->npatches < MAX_PATCHES) {
+        return;
+    }
+    cpu->trimming = true; /* to delete a hook the engine fetches from its page */
+    for (size_t i = 0; i < cpu->npatches; i++) {
+        e->hook_del(cpu->uc, cpu->patches[i].hook);
+    }
+    cpu->trimming = false;
+    cpu->npatches = 0;
+    e->ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TB_FLUSH, 0));
+    fill_flush(cpu);
 }

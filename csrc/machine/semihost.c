@@ -27,7 +27,8 @@
 #define ADP_STOPPED_APPLICATION_EXIT 0x20026u
 #define FAILED                       0xffffffffu
 #define TTY_HANDLE                   1u
-#define STRING_MAX                   65536u /* a SYS_WRITE0 text without an end stops here */
+#define STRING_MAX                   65536u    /* a SYS_WRITE0 text without an end stops here */
+#define WRITE_MAX                    0x100000u /* of one SYS_WRITE; the rest is reported as not written */
 
 static bool guest_copy(pe_cpu *cpu, uint32_t va, void *buf, uint32_t len, bool write)
 {
@@ -63,22 +64,23 @@ static void write_string(pe_cpu *cpu, uint32_t va)
     }
 }
 
-/* Bytes not written. */
+/* Bytes not written: a guest may ask for 4 GB, and nobody reads or interrupts before the call is over. */
 static uint32_t sys_write(pe_cpu *cpu, uint32_t block)
 {
-    uint32_t va, len;
+    uint32_t va, len, room = WRITE_MAX;
     uint8_t part[256];
     if (!argument(cpu, block, 1, &va) || !argument(cpu, block, 2, &len)) {
         return FAILED;
     }
-    while (len) {
-        const uint32_t n = len < sizeof part ? len : (uint32_t)sizeof part;
+    while (len && room) {
+        const uint32_t n = len < sizeof part ? len : (uint32_t)sizeof part; /* divides WRITE_MAX */
         if (!guest_copy(cpu, va, part, n, false)) {
             break;
         }
         console_put(cpu->machine, part, n);
         va += n;
         len -= n;
+        room -= n;
     }
     return len;
 }

@@ -7,6 +7,7 @@
 
 #define STATE_MAGIC   0x45504d53u
 #define STATE_VERSION 1u
+#define MAX_INSNS     (UINT64_MAX / 32) /* a CPU: so the sum over all of them never runs over */
 
 typedef struct state_header {
     uint32_t magic, version;
@@ -110,7 +111,7 @@ static pe_status check_header(const pe_machine *m, const void *buf, size_t size,
         return pe_fail(err, PE_ERR_ARGUMENT, "machine state of another machine: %u CPUs, %llu bytes of RAM", h->ncpus,
                        (unsigned long long)h->ram_size);
     }
-    if (h->last_cpu >= h->ncpus ||
+    if (h->last_cpu >= h->ncpus || h->time > TIME_HORIZON ||
         size != sizeof *h + sizeof(pe_stats) + h->ncpus * cpu_bytes() + sizeof(board_state) + h->in_bytes) {
         return pe_fail(err, PE_ERR_ARGUMENT, "machine state of %zu bytes is cut off or damaged", size);
     }
@@ -139,6 +140,10 @@ static pe_status load_cpu(pe_machine *m, uint32_t index, const state_cpu *in, pe
 {
     pe_cpu *cpu = m->cpu[index];
     pe_status status = PE_OK;
+    if (in->insns > MAX_INSNS) {
+        return pe_fail(err, PE_ERR_ARGUMENT, "machine state is damaged: CPU %u has executed %llu instructions", index,
+                       (unsigned long long)in->insns);
+    }
     cpu_reset(cpu, 0, 0);
     /* CPSR first: it decides which bank the current registers are; the banked copies of the current mode agree with
      * them. */

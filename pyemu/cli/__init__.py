@@ -16,7 +16,7 @@ STATUS_BROKEN = 1
 
 EPILOG = """\
 examples:
-  pyemu boot firmware/hello.elf                    run a bare-metal ELF program
+  pyemu boot firmware/elf/hello.elf                run a bare-metal ELF program
   pyemu boot --flash u-boot.bin --mem 512M         start firmware from flash
   pyemu boot vmlinuz --initrd initrd.gz --append console=ttyAMA0 --mem 4G --smp 2
   pyemu cores cortex-a15                           figures of the cycle model and their sources

@@ -39,16 +39,17 @@ exit status:
   0                    powered off, --max-insns reached, --until matched, Ctrl-A x
   1                    the installation is broken: see pyemu doctor
   2                    a mistake on the command line or in a file
-  3                    stuck: an exception vector that cannot be fetched, a wait for input that never comes
+  3                    stuck: an exception vector that cannot be run, a wait for input that never comes
   4                    an --expect or --until never matched
   124                  --timeout reached
   130                  interrupted
 
 examples:
-  pyemu boot hello.elf
+  pyemu boot firmware/elf/hello.elf
   pyemu boot vmlinuz --mem 16G --initrd initrd.gz --append 'console=ttyAMA0 rdinit=/bin/sh'
   pyemu boot --flash u-boot.bin --expect 'autoboot' --send ' ' --expect '=> ' --send 'bdinfo\\n' --until '=> '
-  pyemu boot test.elf --max-insns 100000000 --json
+  pyemu boot bringup.elf --max-insns 100000000      says where it hangs, and on which descriptor
+  pyemu boot test.elf --timeout 60 --json
 """
 MAX_INITRD_BYTES = 2 << 30
 

@@ -161,6 +161,11 @@ def _lockup_cause(machine: Machine, stop: Stop) -> str:
 
 
 def _lockup_notes(machine: Machine, stop: Stop) -> Iterator[str]:
+    walk = machine.walk(stop.origin, Access.FETCH, True, stop.cpu)
+    if not walk.result.ok:
+        yield f"it began with the fetch of {_at(machine, stop.origin)}: {walk.text}"
+    else:
+        yield f"it began with an exception of the instruction at {_at(machine, stop.origin)}"
     for line, address in _aborts(machine, stop.cpu):
         if address != stop.address:
             yield line

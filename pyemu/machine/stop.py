@@ -38,6 +38,7 @@ class Stop:
     ``address``        the virtual address (BREAKPOINT), or the vector that cannot be fetched (LOCKUP).
     ``insns``          instructions executed in this run, all CPUs together.
     ``next_event_ns``  guest time of the next timer event (IDLE).
+    ``origin``         the address of the instruction with whose exception it began (LOCKUP).
     """
 
     reason: StopReason
@@ -46,12 +47,13 @@ class Stop:
     address: int
     insns: int
     next_event_ns: int
+    origin: int = 0
 
     @classmethod
     def from_native(cls, stop: Any) -> Stop:
         """The Python form of a ``pe_stop``."""
         reason = StopReason(stop.reason)
-        return cls(reason, stop.cpu, stop.status, stop.address, stop.insns, stop.next_event_ns)
+        return cls(reason, stop.cpu, stop.status, stop.address, stop.insns, stop.next_event_ns, stop.origin)
 
 
 class Stats(dict[str, int]):

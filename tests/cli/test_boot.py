@@ -172,17 +172,20 @@ def test_a_lockup_says_which_vector_and_which_descriptor(run_pyemu: Run, image: 
     path = image(MMU_WITHOUT_MAPPING)
     done = run_pyemu("boot", path)
     assert done.status == 3
-    first, second, *_ = done.stderr.splitlines()
+    first, origin, second, *_ = done.stderr.splitlines()
     cause = (
         "the prefetch abort vector at 0x0000000c cannot be fetched: "
         "level 1 table not present: L1[0] @0x40004000 = 0x0"
     )
     assert first == f"pyemu: CPU 0 locked up: {cause}"
+    assert origin.startswith(
+        "pyemu: it began with the fetch of 0x40008020: level 1 table not present: L1[1024]"
+    )
     assert second.startswith("pyemu: MMU on with short descriptors: SCTLR 0x")
     assert "TTBR0 0x40004000" in second
     summary = run_pyemu("boot", path, "--json").json
     assert summary["cause"] == cause
-    assert summary["notes"] == [second.removeprefix("pyemu: ")]
+    assert summary["notes"][1:] == [second.removeprefix("pyemu: ")]
     assert summary["cpus"][0]["mode"] == "abort"
 
 

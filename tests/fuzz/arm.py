@@ -224,12 +224,10 @@ ARM_SYSTEM: Sequence[tuple[int, Callable[[random.Random], list[int]]]] = (
 )
 
 
-def arm_code(
-    rng: random.Random, size: int, parts: Sequence[tuple[int, Callable[[random.Random], list[int]]]]
-) -> bytes:
-    """`size` bytes of instructions drawn from weighted makers."""
-    words: list[int] = []
-    makers, weights = [maker for _, maker in parts], [weight for weight, _ in parts]
-    while 4 * len(words) < size:
-        words += rng.choices(makers, weights)[0](rng)
-    return struct.pack(f"<{size // 4}I", *(word & 0xFFFF_FFFF for word in words[: size // 4]))
+def arm_fragments(
+    rng: random.Random, count: int, parts: Sequence[tuple[int, Callable[[random.Random], list[int]]]]
+) -> list[bytes]:
+    """Instructions and short sequences drawn from weighted makers."""
+    makers = rng.choices([maker for _, maker in parts], [weight for weight, _ in parts], k=count)
+    made = ([word & 0xFFFF_FFFF for word in maker(rng)] for maker in makers)
+    return [struct.pack(f"<{len(words)}I", *words) for words in made]

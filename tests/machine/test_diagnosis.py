@@ -59,6 +59,10 @@ def test_a_vector_that_is_not_mapped_is_named_with_its_descriptor(
     assert diagnosis.cause == (
         f"the prefetch abort vector at 0x0000000c cannot be fetched: level 1 table not present: {root}"
     )
+    assert stop.origin == CODE
+    assert diagnosis.notes[0].startswith(
+        f"it began with the fetch of {CODE:#010x}: level 1 table not present"
+    )
     kind = "long" if tables.format.name == "lpae" else "short"
     assert diagnosis.notes[-1].startswith(f"MMU on with {kind} descriptors: SCTLR 0x")
     assert f"TTBR0 {machine.reg('ttbr0'):#x}" in diagnosis.notes[-1]
@@ -70,7 +74,8 @@ def test_a_data_abort_before_the_lockup_is_told(machine: Machine, tables: PageTa
     tables.activate()
     stop, diagnosis = stopped(machine, StopReason.LOCKUP)
     assert stop.address == 0xC
-    (abort, _) = diagnosis.notes
+    (origin, abort, _) = diagnosis.notes
+    assert origin == f"it began with an exception of the instruction at {CODE:#010x}"
     assert abort.startswith("last data abort: level 1 translation fault, write to 0x12345000 (DFSR 0x")
     assert "level 1 table not present: L1[" in abort
 
@@ -98,7 +103,8 @@ def test_a_vector_without_memory_behind_it_is_the_cause(machine: Machine, tables
 def test_an_undefined_instruction_in_its_own_vector_is_the_cause(machine: Machine) -> None:
     start(machine, UNDEFINED)
     machine.write_phys(VECTORS + 4, words(UNDEFINED))
-    _, diagnosis = stopped(machine, StopReason.LOCKUP)
+    stop, diagnosis = stopped(machine, StopReason.LOCKUP)
+    assert stop.origin == CODE
     assert diagnosis.cause == (
         f"the instruction 0xe7f000f0 in the undefined instruction vector at {VECTORS + 4:#010x} "
         "takes an exception itself"
@@ -222,7 +228,7 @@ def test_a_handler_that_faults_itself_is_told(machine: Machine, tables: PageTabl
     stop, diagnosis = stopped(machine, StopReason.LOCKUP)
     assert diagnosis.cause is not None
     assert diagnosis.cause.startswith("the instruction 0xe92d4001 in the data abort vector")
-    assert "write to 0xfffffff8" in diagnosis.notes[0]
+    assert "write to 0xfffffff8" in diagnosis.notes[1]
     assert "VBAR" in diagnosis.notes[-1]
     assert stop.address == VECTORS + 0x10
 

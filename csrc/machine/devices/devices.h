@@ -52,6 +52,11 @@ typedef struct timer_state {
     uint32_t cntkctl;
 } timer_state;
 
+typedef struct cycle_state {
+    uint64_t since; /* ns: up to here `count` is counted */
+    uint32_t count;
+} cycle_state;
+
 #define UART_FIFO 16
 typedef struct uart_state {
     uint32_t ibrd, fbrd, lcrh, cr, ifls, imsc, ris, dmacr, ilpr, rsr;
@@ -82,6 +87,7 @@ typedef struct fw_cfg_state {
 typedef struct board_state {
     gic_state gic;
     timer_state timer[PE_MAX_CPUS];
+    cycle_state cycles[PE_MAX_CPUS];
     uart_state uart;
     rtc_state rtc;
     gpio_state gpio;

@@ -43,7 +43,7 @@ void timer_set(pe_machine *m, uint32_t cpu, timer_channel *channel, uint32_t ctl
  * controller has not been told. */
 static uint64_t channel_event(const timer_channel *channel, uint64_t count, bool up)
 {
-    const uint64_t last = NEVER / (NS_PER_TICK * TIME_UNITS_PER_NS);
+    const uint64_t last = TIME_HORIZON / (NS_PER_TICK * TIME_UNITS_PER_NS);
     if (output(channel, count)) {
         return up ? NEVER : 0;
     }

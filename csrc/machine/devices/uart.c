@@ -91,7 +91,7 @@ static void match_until(pe_machine *m, char c)
     }
     if (m->console_matched == m->console_until_length) {
         m->console_matched = 0;
-        run_halt(m, PE_STOP_CONSOLE, m->current ? m->current->index : 0, 0, 0);
+        run_halt_after_block(m, PE_STOP_CONSOLE);
     }
 }
 
@@ -102,7 +102,7 @@ void console_put(pe_machine *m, const void *buf, size_t len)
         match_until(m, ((const char *)buf)[i]);
     }
     if (m->out.count >= OUTPUT_HIGH_WATER) {
-        run_halt(m, PE_STOP_OUTPUT, m->current ? m->current->index : 0, 0, 0);
+        run_halt_after_block(m, PE_STOP_OUTPUT);
     }
 }
 

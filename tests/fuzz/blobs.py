@@ -1,0 +1,303 @@
+"""Boots random blobs of 4 KB for 10,000 instructions each.
+
+    python -m tests.fuzz.blobs --count 100000 --seed 1
+
+Every blob must end with a stop reason.  A crash, a sanitizer's report, a Python exception, an error of the
+engine, a run that overshoots its limit and a blob that takes longer than HANG_SECONDS of the host are
+findings; each is printed with the command that repeats it.  Exit status 1 when there is one.
+
+Blobs run in worker processes, which a finding may kill.  A machine serves RENEW blobs in a row (a new one
+costs as much as a hundred runs), with its RAM zeroed and its CPUs reset in between.  One blob in four, of
+each mix, runs in two pieces, between which a debugger or a snapshot interferes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyemu.config import MachineConfig
+from pyemu.machine import Machine, StopReason
+from pyemu.native import NativeError, check, error, ffi, lib
+from tests.fuzz.guests import MIXES, Guest, make_guest
+from tests.fuzz.values import RAM_BYTES
+
+INSNS = 10_000
+BLOCK_INSNS = 2048
+"""A run ends with the block that reaches its limit; a page of Thumb code holds no more instructions."""
+RENEW = 256
+HANG_SECONDS = 60.0
+REASONS = frozenset(StopReason) - {StopReason.REQUESTED, StopReason.TIMEOUT}
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Finding(Exception):
+    """A blob did what no guest may."""
+
+
+def machine_config(seed: int, first: int) -> MachineConfig:
+    """The machine of the blobs first..first+RENEW-1."""
+    rng = random.Random(f"machine/{seed}/{first // RENEW}")
+    return MachineConfig(
+        memory_bytes=RAM_BYTES,
+        cpu=rng.choice(("cortex-a15", "cortex-a7")),
+        smp=rng.choice((1, 1, 1, 1, 1, 2, 2, 3, 4, 8)),
+        semihosting=rng.randrange(4) > 0,
+        quantum=rng.choice((20_000, 1000, 97)),
+        strict_alignment=rng.randrange(4) == 0,
+    )
+
+
+def clean(machine: Machine) -> None:
+    """RAM and flash zero again, and no translated code of what they held."""
+    memory = lib.pe_machine_mem(machine.handle)
+    pages = ffi.new("uint64_t[]", 1024)
+    at = 0
+    while count := lib.pe_mem_touched(memory, at, pages, len(pages)):
+        for page in pages[0:count]:
+            if any(machine.read_phys(page, 4096)):
+                machine.write_phys(page, bytes(4096))
+        at = pages[count - 1] + 4096
+    err = error()
+    check(lib.pe_mem_reset(memory, err), err)
+
+
+def boot(machine: Machine, guest: Guest, rng: random.Random | None = None) -> StopReason:
+    """Run one guest on a clean machine, with `rng` in two pieces; raises :class:`Finding`."""
+    for address, data in (*guest.more, (guest.address, guest.data)):
+        machine.write_phys(address, data)
+    machine.reset(guest.entry)
+    machine.console.write(b"typed\n")
+    breakpoints: list[int] = []
+    pieces = [INSNS] if rng is None else [rng.randrange(1, INSNS // 2), INSNS // 2]
+    for piece in pieces:
+        stop = machine.run(max_insns=piece)
+        if stop.reason not in REASONS:
+            raise Finding(f"stopped with {stop.reason!r}")
+        if stop.insns >= piece + BLOCK_INSNS:
+            raise Finding(f"{stop.insns} instructions where {piece} were allowed")
+        if rng is not None:
+            interfere(machine, guest, rng, breakpoints)
+    machine.console.read()
+    for address in breakpoints:
+        lib.pe_machine_break_remove(machine.handle, address, ffi.NULL)
+    for cpu in machine.cpus:
+        cpu.regs["pc"], cpu.regs["cpsr"], cpu.regs["sctlr"]
+    machine.walk(stop.address)
+    return stop.reason
+
+
+def interfere(machine: Machine, guest: Guest, rng: random.Random, breakpoints: list[int]) -> None:
+    """What a debugger, a user at the console or a snapshot does between two runs."""
+    kind = rng.randrange(6)
+    if kind == 0:  # a snapshot goes on as the machine itself
+        err = error()
+        size = lib.pe_machine_state_save(machine.handle, ffi.NULL, 0, err)
+        state = ffi.new("char[]", size)
+        lib.pe_machine_state_save(machine.handle, state, size, err)
+        check(err.status, err)
+        check(lib.pe_machine_state_load(machine.handle, state, size, err), err)
+    elif kind == 1:
+        address = guest.address + rng.randrange(0, len(guest.data), 2)
+        if lib.pe_machine_break_add(machine.handle, address, ffi.NULL) == lib.PE_OK:
+            breakpoints.append(address)
+    elif kind == 2:
+        machine.write_phys(guest.address + 4 * rng.randrange(1000), rng.randbytes(16))
+    elif kind == 3:
+        machine.console.write(rng.randbytes(rng.randrange(100)))
+    elif kind == 4:
+        machine.tlb_flush()
+    else:
+        name = rng.choice(
+            ("pc", "r0", "sp", "cpsr", "spsr", "sctlr", "ttbr0", "ttbcr", "d7", "lr_irq", "vbar")
+        )
+        with contextlib.suppress(NativeError, ValueError):
+            machine.set_reg(name, rng.getrandbits(32), cpu=rng.randrange(len(machine.cpus)))
+
+
+# ---- the worker ----
+
+
+def work(seed: int, first: int, end: int, mix: str | None) -> None:
+    """Boots blobs first..end-1; a line on standard output before each, and one with the reason behind it."""
+    machine: Machine | None = None
+    for index in range(first, end):
+        print(index, flush=True)
+        if machine is None or index % RENEW == 0:
+            if machine is not None:
+                machine.close()
+            machine = Machine(machine_config(seed, index))
+        else:
+            clean(machine)
+        guest = make_guest(seed, index, mix)
+        rng = random.Random(f"interference/{seed}/{index}") if index % 4 == 3 - index // 4 % 4 else None
+        print(guest.mix, boot(machine, guest, rng).name.lower())
+    if machine is not None:
+        machine.close()
+
+
+# ---- the supervisor ----
+
+
+@dataclass
+class Report:
+    """What came of a campaign: blobs by mix and stop reason, and one text for each finding."""
+
+    ends: Counter[tuple[str, str]] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
+    slowest_s: float = 0.0
+
+    @property
+    def blobs(self) -> int:
+        """How many blobs ended with a stop reason."""
+        return sum(self.ends.values())
+
+
+def _lines(process: subprocess.Popen[bytes], seconds: float) -> Iterator[str]:
+    """Lines of a worker's output; TimeoutError when none comes for so long."""
+    assert process.stdout is not None
+    buffer = b""
+    while True:
+        if not select.select([process.stdout], [], [], seconds)[0]:
+            raise TimeoutError
+        data = process.stdout.read1(65536)  # type: ignore[attr-defined]
+        if not data:
+            return
+        *lines, buffer = (buffer + data).split(b"\n")
+        yield from (line.decode() for line in lines)
+
+
+class Campaign:
+    """Boots blobs 0..count-1 of a seed in `jobs` processes."""
+
+    def __init__(self, seed: int, mix: str | None = None, hang_seconds: float = HANG_SECONDS) -> None:
+        self.seed, self.mix, self.hang_seconds = seed, mix, hang_seconds
+        self.report = Report()
+        self._lock = threading.Lock()
+
+    def run(self, first: int, count: int, jobs: int = 1) -> Report:
+        """Boot blobs first..first+count-1."""
+        chunks = [(at, min(at + RENEW - at % RENEW, first + count)) for at in self._starts(first, count)]
+        threads = [threading.Thread(target=self._drain, args=(chunks,)) for _ in range(jobs)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return self.report
+
+    @staticmethod
+    def _starts(first: int, count: int) -> Iterator[int]:
+        at = first
+        while at < first + count:
+            yield at
+            at += RENEW - at % RENEW
+
+    def _drain(self, chunks: list[tuple[int, int]]) -> None:
+        while True:
+            with self._lock:
+                if not chunks:
+                    return
+                at, end = chunks.pop(0)
+                while chunks and chunks[0][0] == end and end - at < 8 * RENEW:
+                    end = chunks.pop(0)[1]
+            while at < end:
+                at = self._worker(at, end)
+
+    def command(self, first: int, end: int) -> list[str]:
+        """What runs blobs first..end-1 and prints their numbers and ends."""
+        span = f"{first}:{end}"
+        command = [sys.executable, "-m", "tests.fuzz.blobs", "--seed", str(self.seed), "--work", span]
+        return [*command, "--mix", self.mix] if self.mix else command
+
+    def _worker(self, first: int, end: int) -> int:
+        """Run blobs until the end or a finding; the number of the next blob."""
+        at, began = first - 1, time.monotonic()
+        with (
+            tempfile.TemporaryFile() as log,
+            subprocess.Popen(
+                self.command(first, end), stdout=subprocess.PIPE, stderr=log, cwd=ROOT
+            ) as process,
+        ):
+            try:
+                for line in _lines(process, self.hang_seconds):
+                    now = time.monotonic()
+                    if line.isdigit():
+                        at, began = int(line), now
+                        continue
+                    mix, reason = line.split()
+                    with self._lock:
+                        self.report.ends[mix, reason] += 1
+                        self.report.slowest_s = max(self.report.slowest_s, now - began)
+                problem = None if process.wait() == 0 else _death(process.returncode)
+            except TimeoutError:
+                problem = f"no end after {self.hang_seconds:.0f} s"
+                process.send_signal(signal.SIGABRT)
+                process.wait()
+            if problem is None:
+                return end
+            log.seek(0)
+            self._found(max(at, first), first, problem, log.read().decode(errors="replace"))
+        return at + 1 if at >= first else end  # a worker that does not even start
+
+    def _found(self, index: int, first: int, problem: str, log: str) -> None:
+        start = max(first, index - index % RENEW)
+        again = f"python -m tests.fuzz.blobs --seed {self.seed} --first {start} --count {index - start + 1}"
+        again += f" --mix {self.mix}" if self.mix else ""
+        text = f"blob {index}: {problem}\n  again: {again}\n{log[-6000:]}"
+        with self._lock:
+            self.report.findings.append(text)
+        print(text, file=sys.stderr, flush=True)
+
+
+def _death(status: int) -> str:
+    if status >= 0:
+        return f"the worker ended with status {status}"
+    with contextlib.suppress(ValueError):
+        return f"the worker died of {signal.Signals(-status).name}"
+    return f"the worker died of signal {-status}"
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz.blobs", description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=100_000)
+    parser.add_argument("--first", type=int, default=0, help="number of the first blob")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--mix", choices=tuple(MIXES), help="one mix only; else they take turns")
+    parser.add_argument("--jobs", type=int, default=1, help="worker processes")
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.work:
+        first, end = map(int, args.work.split(":"))
+        work(args.seed, first, end, args.mix)
+        return 0
+    began = time.monotonic()
+    report = Campaign(args.seed, args.mix).run(args.first, args.count, args.jobs)
+    for (mix, reason), count in sorted(report.ends.items()):
+        print(f"{mix:8} {reason:10} {count:8}")
+    summary = {
+        "seed": args.seed,
+        "blobs": report.blobs,
+        "findings": len(report.findings),
+        "seconds": round(time.monotonic() - began, 1),
+        "slowest_s": round(report.slowest_s, 2),
+    }
+    print(json.dumps(summary))
+    return 1 if report.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
