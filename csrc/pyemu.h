@@ -513,6 +513,28 @@ void pe_blocks_free(pe_blocks *blocks);
 pe_status pe_blocks_cost(pe_blocks *blocks, const void *code, size_t len, uint32_t address, bool thumb,
                          pe_block_cost *out, pe_error *err);
 
+/* ---- timing: branch prediction ----------------------------------------------------------------------------- */
+
+/* Two-bit counters chosen by address and global history, a stack of return addresses, and the last target of each
+ * indirect branch in each history. */
+typedef struct pe_predictor pe_predictor;
+
+/* Indexed by pe_branch. */
+typedef struct pe_predictor_stats {
+    uint64_t branches[8];
+    uint64_t mispredicted[8];
+} pe_predictor_stats;
+
+pe_predictor *pe_predictor_new(const pe_core *core, pe_error *err);
+void pe_predictor_free(pe_predictor *predictor);
+/* A branch at an address was followed by the instruction at `next`; `after` is the one behind the branch.  Returns
+ * whether that had been predicted wrongly, and learns. */
+bool pe_predictor_resolve(pe_predictor *predictor, pe_branch branch, uint32_t address, uint32_t next, uint32_t after);
+/* n of them; mispredicted: n results, or NULL.  Returns how many were wrong. */
+size_t pe_predictor_replay(pe_predictor *predictor, const uint8_t *branch, const uint32_t *address,
+                           const uint32_t *next, const uint32_t *after, uint8_t *mispredicted, size_t n);
+void pe_predictor_read_stats(const pe_predictor *predictor, pe_predictor_stats *out);
+
 /* ---- timing: the ledger ------------------------------------------------------------------------------------ */
 
 /* What cycles were spent on.  Each cycle of a CPU is in one category and under one privilege. */
