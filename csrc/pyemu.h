@@ -471,6 +471,70 @@ void pe_tlb_read_stats(const pe_tlb *tlb, pe_tlb_stats *out);
 /* TTBR0 or TTBR1 by TTBCR.A1 (long format), else CONTEXTIDR. */
 uint8_t pe_regime_asid(const pe_regime *regime);
 
+/* ---- timing: blocks ---------------------------------------------------------------------------------------- */
+
+/* Decodes code and says what it costs when nothing misses.  Uses libcapstone, which the process has loaded before. */
+typedef struct pe_blocks pe_blocks;
+
+typedef enum pe_branch {
+    PE_BRANCH_NONE = 0,        /* falls through */
+    PE_BRANCH_DIRECT = 1,      /* always taken, to `target` */
+    PE_BRANCH_CONDITIONAL = 2, /* to `target` or falls through */
+    PE_BRANCH_INDIRECT = 3,
+    PE_BRANCH_CALL = 4, /* to `target` */
+    PE_BRANCH_CALL_INDIRECT = 5,
+    PE_BRANCH_RETURN = 6,
+    PE_BRANCH_EXCEPTION_RETURN = 7,
+} pe_branch;
+
+/* System operations are counted, not costed: they go to categories of their own. */
+typedef struct pe_block_cost {
+    uint32_t insns;
+    uint32_t cycles_x16; /* in sixteenths of a cycle: issue, dependencies, L1 hits */
+    uint32_t l1_x16;     /* the part of it that waiting for L1 hits adds */
+    uint32_t loads;      /* instructions that load, and below that store */
+    uint32_t stores;
+    uint32_t exclusives;
+    uint32_t dsb;
+    uint32_t dmb;
+    uint32_t isb;
+    uint32_t system_writes; /* MCR and MCRR of CP15 */
+    uint32_t exceptions;    /* SVC, HVC, SMC, BKPT */
+    uint32_t unknown;       /* not decoded: costed as one simple instruction each */
+    pe_branch branch;       /* of the last instruction */
+    uint32_t target;
+} pe_block_cost;
+
+#define PE_BLOCK_MAX_BYTES 4096
+
+pe_blocks *pe_blocks_new(const pe_core *core, pe_error *err);
+void pe_blocks_free(pe_blocks *blocks);
+/* len bytes of code at an address, 1 to PE_BLOCK_MAX_BYTES. */
+pe_status pe_blocks_cost(pe_blocks *blocks, const void *code, size_t len, uint32_t address, bool thumb,
+                         pe_block_cost *out, pe_error *err);
+
+/* ---- timing: branch prediction ----------------------------------------------------------------------------- */
+
+/* Two-bit counters chosen by address and global history, a stack of return addresses, and the last target of each
+ * indirect branch in each history. */
+typedef struct pe_predictor pe_predictor;
+
+/* Indexed by pe_branch. */
+typedef struct pe_predictor_stats {
+    uint64_t branches[8];
+    uint64_t mispredicted[8];
+} pe_predictor_stats;
+
+pe_predictor *pe_predictor_new(const pe_core *core, pe_error *err);
+void pe_predictor_free(pe_predictor *predictor);
+/* A branch at an address was followed by the instruction at `next`; `after` is the one behind the branch.  Returns
+ * whether that had been predicted wrongly, and learns. */
+bool pe_predictor_resolve(pe_predictor *predictor, pe_branch branch, uint32_t address, uint32_t next, uint32_t after);
+/* n of them; mispredicted: n results, or NULL.  Returns how many were wrong. */
+size_t pe_predictor_replay(pe_predictor *predictor, const uint8_t *branch, const uint32_t *address,
+                           const uint32_t *next, const uint32_t *after, uint8_t *mispredicted, size_t n);
+void pe_predictor_read_stats(const pe_predictor *predictor, pe_predictor_stats *out);
+
 /* ---- timing: the ledger ------------------------------------------------------------------------------------ */
 
 /* What cycles were spent on.  Each cycle of a CPU is in one category and under one privilege. */
