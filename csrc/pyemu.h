@@ -182,6 +182,403 @@ uint64_t pe_ats(const pe_mem *mem, const pe_regime *regime, uint32_t va, pe_acce
 /* For mmu.check: how many VA bits does each TTBR translate, and from which level (0: never used). */
 const char *pe_fault_name(pe_fault fault);
 
+/* ---- timing: a core's parameters --------------------------------------------------------------------------- */
+
+/* Names of fields are the keys of pyemu/timing/data/cores.toml, which gives each value with its source; the end of a
+ * name says the unit. */
+typedef enum pe_replacement {
+    PE_REPLACE_LRU = 0,
+    PE_REPLACE_ROUND_ROBIN = 1,
+    PE_REPLACE_RANDOM = 2, /* pseudo-random: the same sequence in each run */
+} pe_replacement;
+
+typedef struct pe_cache_params {
+    uint32_t size_bytes; /* ways * sets * line, the sets a power of two */
+    uint32_t ways;
+    uint32_t line_bytes;
+    uint32_t hit_cycles; /* from the access to the data, upper levels included */
+    pe_replacement replacement;
+    bool write_allocate; /* a store that misses fetches the line; otherwise it goes to the next level */
+} pe_cache_params;
+
+typedef struct pe_tlb_params {
+    uint32_t entries;    /* 0: the core has no such TLB */
+    uint32_t ways;       /* entries: fully associative */
+    uint32_t page_bytes; /* the sizes that an entry can have, added up; a larger leaf is kept in pieces */
+    pe_replacement replacement;
+    uint32_t miss_cycles; /* micro-TLB: of a hit in the main TLB; main TLB: of a walk without its descriptor reads */
+} pe_tlb_params;
+
+/* Keeps where the last-level table of a stretch of addresses is. */
+typedef struct pe_walk_params {
+    uint32_t cache_entries; /* fully associative, LRU; 0: none */
+    uint32_t cache_reach_bytes;
+    bool through_l1d; /* descriptor reads look in L1D before L2 */
+} pe_walk_params;
+
+/* Cycles from an instruction's operands to its result, by class. */
+typedef struct pe_latency_params {
+    uint32_t alu_cycles;
+    uint32_t shift_cycles; /* shift by register, or a shifted operand */
+    uint32_t multiply_cycles;
+    uint32_t multiply_long_cycles;
+    uint32_t divide_cycles;
+    uint32_t vfp_add_cycles;
+    uint32_t vfp_multiply_cycles;
+    uint32_t vfp_multiply_add_cycles;
+    uint32_t vfp_divide_cycles;
+    uint32_t vfp_sqrt_cycles;
+    uint32_t vfp_move_cycles; /* between core and VFP registers, conversions, comparisons */
+    uint32_t neon_add_cycles;
+    uint32_t neon_multiply_cycles;
+    uint32_t coprocessor_cycles; /* MRC and MRRC of plain registers */
+} pe_latency_params;
+
+typedef struct pe_pipeline_params {
+    uint32_t issue_width;        /* instructions a cycle */
+    uint32_t window_entries;     /* instructions in flight that latency can hide behind; 0: in order */
+    uint32_t loads_width;        /* loads a cycle */
+    uint32_t stores_width;       /* stores a cycle */
+    uint32_t multiple_registers; /* registers a cycle of LDM and STM */
+    uint32_t taken_branch_cycles;
+    uint32_t mispredict_cycles;
+    uint32_t history_entries; /* two-bit counters of the branch predictor; a power of two */
+    uint32_t return_entries;  /* of the return stack */
+} pe_pipeline_params;
+
+typedef struct pe_memory_params {
+    uint32_t dram_ns; /* on top of an access that misses L2 */
+} pe_memory_params;
+
+typedef struct pe_system_params {
+    uint32_t exception_entry_cycles;
+    uint32_t exception_return_cycles;
+    uint32_t tlbi_cycles;           /* TLB maintenance on this CPU */
+    uint32_t tlbi_broadcast_cycles; /* of the Inner Shareable forms */
+    uint32_t dsb_cycles;
+    uint32_t dmb_cycles;
+    uint32_t isb_cycles;
+    uint32_t mcr_cycles;        /* MCR and MCRR of other CP15 registers */
+    uint32_t exclusive_cycles;  /* LDREX and STREX, on top of a load or store */
+    uint32_t cache_line_cycles; /* cache maintenance of one line by address */
+} pe_system_params;
+
+typedef struct pe_core {
+    uint64_t clock_hz;
+    pe_pipeline_params pipeline;
+    pe_latency_params latency;
+    pe_cache_params l1i;
+    pe_cache_params l1d;
+    pe_cache_params l2;
+    pe_memory_params memory;
+    pe_tlb_params micro_instruction;
+    pe_tlb_params micro_load;
+    pe_tlb_params micro_store; /* 0 entries: stores use micro_load */
+    pe_tlb_params main_tlb;
+    pe_walk_params walk;
+    pe_system_params system;
+} pe_core;
+
+/* Whether a core can be built so.  The text names the key and what would be right: "l1d.size_bytes: 30000 ...". */
+pe_status pe_core_check(const pe_core *core, pe_error *err);
+/* DRAM latency in cycles of this core's clock, rounded to the nearest. */
+uint32_t pe_core_dram_cycles(const pe_core *core);
+
+/* ---- timing: caches ---------------------------------------------------------------------------------------- */
+
+/* Tags only: memory is always coherent, a cache decides what an access costs. */
+typedef struct pe_cache pe_cache;
+
+typedef struct pe_cache_stats {
+    uint64_t reads;
+    uint64_t writes;
+    uint64_t read_misses;
+    uint64_t write_misses;
+    uint64_t fills;
+    uint64_t evictions;     /* valid lines that made room */
+    uint64_t write_backs;   /* dirty lines written to the next level, by eviction or maintenance */
+    uint64_t invalidations; /* lines dropped: by maintenance, by another CPU's store, by eviction from L2 */
+} pe_cache_stats;
+
+pe_cache *pe_cache_new(const pe_cache_params *params, pe_error *err);
+void pe_cache_free(pe_cache *cache);
+/* One access after the other.  write: n flags, or NULL (all are reads); hit: n results, or NULL.  Returns the misses.
+ */
+size_t pe_cache_access_batch(pe_cache *cache, const uint64_t *pa, const uint8_t *write, uint8_t *hit, size_t n);
+bool pe_cache_holds(const pe_cache *cache, uint64_t pa, bool *dirty);
+/* Maintenance of the line that holds pa; returns whether the line was here. */
+bool pe_cache_clean(pe_cache *cache, uint64_t pa);
+bool pe_cache_invalidate(pe_cache *cache, uint64_t pa);
+void pe_cache_clean_all(pe_cache *cache);
+void pe_cache_invalidate_all(pe_cache *cache);
+void pe_cache_read_stats(const pe_cache *cache, pe_cache_stats *out);
+
+/* L1I and L1D of each CPU, one L2 for all, DRAM.  Lines of L1D are in L2 too; a store takes the line from other CPUs.
+ */
+typedef struct pe_caches pe_caches;
+
+typedef enum pe_cache_level {
+    PE_CACHE_L1I = 0,
+    PE_CACHE_L1D = 1,
+    PE_CACHE_L2 = 2,
+} pe_cache_level;
+
+/* As pe_access, and a table walk's descriptor read. */
+typedef enum pe_cache_use {
+    PE_CACHE_READ = 0,
+    PE_CACHE_WRITE = 1,
+    PE_CACHE_FETCH = 2,
+    PE_CACHE_WALK = 3,
+} pe_cache_use;
+
+typedef enum pe_cache_operation {
+    PE_CACHE_CLEAN = 0,
+    PE_CACHE_INVALIDATE = 1,
+    PE_CACHE_CLEAN_INVALIDATE = 2,
+} pe_cache_operation;
+
+/* ncpus: 1 to PE_MAX_CPUS.  The core is copied. */
+pe_caches *pe_caches_new(const pe_core *core, uint32_t ncpus, pe_error *err);
+void pe_caches_free(pe_caches *caches);
+/* Cycles from the access to its data, by the level that holds the line: hit_cycles of L1, of L2, or those and DRAM. */
+uint32_t pe_caches_access(pe_caches *caches, uint32_t cpu, pe_cache_use use, uint64_t pa);
+/* cycles: n results, or NULL.  use: n of pe_cache_use, or NULL (all are reads).  Returns the sum of cycles. */
+uint64_t pe_caches_access_batch(pe_caches *caches, uint32_t cpu, const uint64_t *pa, const uint8_t *use,
+                                uint32_t *cycles, size_t n);
+/* The line of pa in L1D of every CPU and in L2 (to the point of coherency); fetched lines only by _maintain_fetch. */
+void pe_caches_maintain(pe_caches *caches, pe_cache_operation operation, uint64_t pa);
+void pe_caches_maintain_fetch(pe_caches *caches, uint32_t cpu); /* ICIALLU */
+void pe_caches_maintain_all(pe_caches *caches, pe_cache_operation operation);
+pe_status pe_caches_holds(const pe_caches *caches, uint32_t cpu, pe_cache_level level, uint64_t pa, bool *holds,
+                          bool *dirty, pe_error *err);
+/* cpu is ignored for L2. */
+pe_status pe_caches_read_stats(const pe_caches *caches, uint32_t cpu, pe_cache_level level, pe_cache_stats *out,
+                               pe_error *err);
+
+/* ---- mmu: modelled TLBs ------------------------------------------------------------------------------------ */
+
+/* Micro-TLBs for fetches, loads and stores, a main TLB and a walk cache, by the parameters of a core.  Every entry of a
+ * micro-TLB lies in the main TLB.  Translations come from the caller; what is kept here may be older than the tables.
+ */
+typedef struct pe_tlb pe_tlb;
+
+typedef enum pe_tlb_level {
+    PE_TLB_MICRO = 0, /* hit in a micro-TLB */
+    PE_TLB_MAIN = 1,  /* hit in the main TLB */
+    PE_TLB_MISS = 2,  /* a walk was needed */
+    PE_TLB_OFF = 3,   /* the MMU is off: no TLB is asked */
+} pe_tlb_level;
+
+typedef enum pe_tlb_array {
+    PE_TLB_ARRAY_INSTRUCTION = 0,
+    PE_TLB_ARRAY_LOAD = 1,
+    PE_TLB_ARRAY_STORE = 2, /* empty where stores use the one of loads */
+    PE_TLB_ARRAY_MAIN = 3,
+    PE_TLB_ARRAY_WALK = 4, /* pa is that of the last-level table */
+} pe_tlb_array;
+
+typedef struct pe_tlb_entry {
+    uint64_t pa; /* of the first byte */
+    uint64_t descriptor;
+    uint64_t descriptor_pa;
+    uint32_t va; /* of the first byte */
+    uint8_t asid;
+    uint8_t size_log2;      /* of this entry */
+    uint8_t leaf_size_log2; /* of the leaf that it is, or is a piece of */
+    uint8_t level;
+    uint8_t prot;      /* PE_PROT_* of PL1 */
+    uint8_t prot_user; /* of PL0 */
+    uint8_t attr;
+    uint8_t shareability;
+    uint8_t domain;
+    uint8_t flags; /* PE_TF_*; without PE_TF_NG any ASID matches */
+} pe_tlb_entry;
+
+typedef struct pe_tlb_result {
+    pe_tlb_level level;
+    uint32_t cycles;  /* without the descriptor reads of a walk */
+    bool walk_cached; /* of a walk: only its last descriptor is read */
+    bool stale;       /* of a hit: the fresh translation says something else */
+} pe_tlb_result;
+
+/* Arrays are indexed by pe_access, invalidates by pe_tlbi. */
+typedef struct pe_tlb_stats {
+    uint64_t lookups[3];
+    uint64_t micro_misses[3];
+    uint64_t main_misses[3];
+    uint64_t walk_cache_hits;
+    uint64_t walk_cache_misses;
+    uint64_t faults;    /* walks that made no entry */
+    uint64_t evictions; /* entries of the main TLB that made room */
+    uint64_t invalidates[4];
+    uint64_t invalidated; /* entries of the main TLB that they removed */
+    uint64_t asid_switches;
+    uint64_t stale;
+} pe_tlb_stats;
+
+/* A hit that a fresh walk contradicts. */
+typedef struct pe_tlb_stale {
+    uint64_t ordinal; /* of the lookup, from 1 */
+    uint64_t old_descriptor;
+    uint64_t new_descriptor;
+    uint64_t descriptor_pa; /* of the new one */
+    uint64_t old_pa;        /* of va */
+    uint64_t new_pa;        /* where fault is PE_FAULT_NONE */
+    uint32_t va;
+    pe_access access;
+    pe_fault fault; /* of the fresh walk */
+    uint8_t asid;
+} pe_tlb_stale;
+
+typedef enum pe_tlbi {
+    PE_TLBI_ALL = 0,
+    PE_TLBI_ASID = 1, /* entries of an ASID that are not global */
+    PE_TLBI_MVA = 2,  /* entries of an address, of an ASID or global */
+    PE_TLBI_MVAA = 3, /* entries of an address, of any ASID */
+} pe_tlbi;
+
+pe_tlb *pe_tlb_new(const pe_core *core, pe_error *err);
+void pe_tlb_free(pe_tlb *tlb);
+/* Called for each entry that leaves the main TLB to make room (not for invalidation), after it has left. */
+typedef void (*pe_tlb_evicted)(void *user, const pe_tlb_entry *entry);
+void pe_tlb_on_evict(pe_tlb *tlb, pe_tlb_evicted evicted, void *user);
+/* Whether pe_tlb_access compares each hit with the fresh translation; off at first. */
+void pe_tlb_detect_stale(pe_tlb *tlb, bool on);
+
+/* The entry that an access hits, or NULL: then pe_tlb_fill is due with the walk's result.  The pointer is good until
+ * the next call. */
+const pe_tlb_entry *pe_tlb_lookup(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access, pe_tlb_result *result);
+/* privileged: the privilege that t was asked for.  A translation that faults makes no entry, unless the fault is one of
+ * permission or domain: then its leaf was found (ARM DDI 0406C B3.9). */
+void pe_tlb_fill(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access, bool privileged, const pe_translation *t,
+                 pe_tlb_result *result);
+/* Both in one, for a caller that has the fresh translation at hand. */
+void pe_tlb_access(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access, bool privileged,
+                   const pe_translation *fresh, pe_tlb_result *result);
+/* n accesses under one regime.  asid: n values, or NULL (that of the regime); access: n of pe_access, or NULL (reads);
+ * level: n of pe_tlb_level, or NULL.  Returns the sum of cycles. */
+uint64_t pe_tlb_replay(pe_tlb *tlb, const pe_mem *mem, const pe_regime *regime, bool privileged, const uint32_t *va,
+                       const uint8_t *asid, const uint8_t *access, uint8_t *level, size_t n);
+/* Returns how many entries of the main TLB went. */
+uint32_t pe_tlb_invalidate(pe_tlb *tlb, pe_tlbi operation, uint32_t va, uint8_t asid);
+
+/* Up to max valid entries; returns how many there are. */
+size_t pe_tlb_list(const pe_tlb *tlb, pe_tlb_array array, pe_tlb_entry *out, size_t max);
+/* The latest stale hits, oldest first, up to max of at most PE_TLB_STALE_KEPT; returns how many were stored. */
+#define PE_TLB_STALE_KEPT 64
+size_t pe_tlb_stale_hits(const pe_tlb *tlb, pe_tlb_stale *out, size_t max);
+void pe_tlb_read_stats(const pe_tlb *tlb, pe_tlb_stats *out);
+/* TTBR0 or TTBR1 by TTBCR.A1 (long format), else CONTEXTIDR. */
+uint8_t pe_regime_asid(const pe_regime *regime);
+
+/* ---- timing: blocks ---------------------------------------------------------------------------------------- */
+
+/* Decodes code and says what it costs when nothing misses.  Uses libcapstone, which the process has loaded before. */
+typedef struct pe_blocks pe_blocks;
+
+typedef enum pe_branch {
+    PE_BRANCH_NONE = 0,        /* falls through */
+    PE_BRANCH_DIRECT = 1,      /* always taken, to `target` */
+    PE_BRANCH_CONDITIONAL = 2, /* to `target` or falls through */
+    PE_BRANCH_INDIRECT = 3,
+    PE_BRANCH_CALL = 4, /* to `target` */
+    PE_BRANCH_CALL_INDIRECT = 5,
+    PE_BRANCH_RETURN = 6,
+    PE_BRANCH_EXCEPTION_RETURN = 7,
+} pe_branch;
+
+/* System operations are counted, not costed: they go to categories of their own. */
+typedef struct pe_block_cost {
+    uint32_t insns;
+    uint32_t cycles_x16; /* in sixteenths of a cycle: issue, dependencies, L1 hits */
+    uint32_t l1_x16;     /* the part of it that waiting for L1 hits adds */
+    uint32_t loads;      /* instructions that load, and below that store */
+    uint32_t stores;
+    uint32_t exclusives;
+    uint32_t dsb;
+    uint32_t dmb;
+    uint32_t isb;
+    uint32_t system_writes; /* MCR and MCRR of CP15 */
+    uint32_t exceptions;    /* SVC, HVC, SMC, BKPT */
+    uint32_t unknown;       /* not decoded: costed as one simple instruction each */
+    pe_branch branch;       /* of the last instruction */
+    uint32_t target;
+} pe_block_cost;
+
+#define PE_BLOCK_MAX_BYTES 4096
+
+pe_blocks *pe_blocks_new(const pe_core *core, pe_error *err);
+void pe_blocks_free(pe_blocks *blocks);
+/* len bytes of code at an address, 1 to PE_BLOCK_MAX_BYTES. */
+pe_status pe_blocks_cost(pe_blocks *blocks, const void *code, size_t len, uint32_t address, bool thumb,
+                         pe_block_cost *out, pe_error *err);
+
+/* ---- timing: branch prediction ----------------------------------------------------------------------------- */
+
+/* Two-bit counters chosen by address and global history, a stack of return addresses, and the last target of each
+ * indirect branch in each history. */
+typedef struct pe_predictor pe_predictor;
+
+/* Indexed by pe_branch. */
+typedef struct pe_predictor_stats {
+    uint64_t branches[8];
+    uint64_t mispredicted[8];
+} pe_predictor_stats;
+
+pe_predictor *pe_predictor_new(const pe_core *core, pe_error *err);
+void pe_predictor_free(pe_predictor *predictor);
+/* A branch at an address was followed by the instruction at `next`; `after` is the one behind the branch.  Returns
+ * whether that had been predicted wrongly, and learns. */
+bool pe_predictor_resolve(pe_predictor *predictor, pe_branch branch, uint32_t address, uint32_t next, uint32_t after);
+/* n of them; mispredicted: n results, or NULL.  Returns how many were wrong. */
+size_t pe_predictor_replay(pe_predictor *predictor, const uint8_t *branch, const uint32_t *address,
+                           const uint32_t *next, const uint32_t *after, uint8_t *mispredicted, size_t n);
+void pe_predictor_read_stats(const pe_predictor *predictor, pe_predictor_stats *out);
+
+/* ---- timing: the ledger ------------------------------------------------------------------------------------ */
+
+/* What cycles were spent on.  Each cycle of a CPU is in one category and under one privilege. */
+typedef enum pe_cost {
+    PE_COST_INSTRUCTIONS = 0, /* issue, latencies, dependencies */
+    PE_COST_BRANCHES = 1,     /* mispredicted */
+    PE_COST_L1 = 2,           /* waiting for L1 hits */
+    PE_COST_L2 = 3,           /* waiting for L2, by accesses that missed L1 */
+    PE_COST_DRAM = 4,         /* waiting for memory, by accesses that missed L2 */
+    PE_COST_MICRO_TLB = 5,    /* micro-TLB misses */
+    PE_COST_MAIN_TLB = 6,     /* main TLB misses, without the walk's descriptor reads */
+    PE_COST_WALK = 7,         /* descriptor reads */
+    PE_COST_TLB_MAINTENANCE = 8,
+    PE_COST_CACHE_MAINTENANCE = 9,
+    PE_COST_BARRIERS = 10,
+    PE_COST_SYSTEM = 11, /* CP15 reads and writes */
+    PE_COST_EXCEPTIONS = 12,
+    PE_COST_LOCKS = 13, /* exclusives, and locks of the kernel model */
+} pe_cost;
+
+#define PE_COSTS 14
+
+typedef struct pe_ledger pe_ledger;
+
+typedef struct pe_bill {
+    uint64_t cycles[14]; /* by pe_cost */
+    uint64_t events[14]; /* how many times each was billed */
+} pe_bill;
+
+pe_ledger *pe_ledger_new(uint32_t ncpus, pe_error *err);
+void pe_ledger_free(pe_ledger *ledger);
+/* Nothing where there is no such CPU or category. */
+void pe_ledger_add(pe_ledger *ledger, uint32_t cpu, bool privileged, pe_cost cost, uint64_t cycles);
+/* An access that took `cycles` by pe_caches_access: what lies behind L1 goes to L2 and DRAM. */
+void pe_ledger_add_access(pe_ledger *ledger, uint32_t cpu, bool privileged, const pe_caches *caches, pe_cache_use use,
+                          uint32_t cycles);
+/* A lookup of the modelled TLBs. */
+void pe_ledger_add_tlb(pe_ledger *ledger, uint32_t cpu, bool privileged, const pe_core *core,
+                       const pe_tlb_result *result, pe_access access);
+/* All cycles of a CPU: a clock that only goes forward. */
+uint64_t pe_ledger_cycles(const pe_ledger *ledger, uint32_t cpu);
+pe_status pe_ledger_read(const pe_ledger *ledger, uint32_t cpu, bool privileged, pe_bill *out, pe_error *err);
+const char *pe_cost_name(pe_cost cost); /* "main TLB"; NULL past the end */
+
 /* ---- board: the physical map, that of QEMU's `virt` (hw/arm/virt.c, base_memmap and a15irqmap) -------------- */
 
 #define PE_BOARD_FLASH0_BASE   0x00000000

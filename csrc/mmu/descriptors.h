@@ -15,6 +15,7 @@
 
 /* TTBCR, B4.1.153 */
 #define TTBCR_EAE     (UINT32_C(1) << 31)
+#define TTBCR_A1      (UINT32_C(1) << 22)
 #define TTBCR_N(v)    ((v) & 7u) /* short format */
 #define TTBCR_PD0     (UINT32_C(1) << 4)
 #define TTBCR_PD1     (UINT32_C(1) << 5)

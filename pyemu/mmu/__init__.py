@@ -4,6 +4,16 @@ from pyemu.mmu.batch import NO_ADDRESS, translate_many
 from pyemu.mmu.regime import Regime
 from pyemu.mmu.status import FaultStatus, decode_fault_status
 from pyemu.mmu.tables import Attributes, Mapping, PageTables
+from pyemu.mmu.tlb import (
+    StaleHit,
+    Tlb,
+    TlbArray,
+    TlbEntry,
+    TlbInvalidate,
+    TlbLevel,
+    TlbResult,
+    TlbStats,
+)
 from pyemu.mmu.translate import (
     Access,
     DescriptorKind,
@@ -32,7 +42,15 @@ __all__ = [
     "PageTables",
     "Prot",
     "Regime",
+    "StaleHit",
     "Step",
+    "Tlb",
+    "TlbArray",
+    "TlbEntry",
+    "TlbInvalidate",
+    "TlbLevel",
+    "TlbResult",
+    "TlbStats",
     "Translation",
     "TranslationFault",
     "Walk",

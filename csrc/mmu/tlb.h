@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The TLBs of one CPU: micro-TLBs inside a main TLB, and a walk cache. */
+#ifndef PYEMU_MMU_TLB_H
+#define PYEMU_MMU_TLB_H
+
+#include "mmu/tlb_array.h"
+
+/* Where the last-level table of a stretch of addresses is. */
+typedef struct tlb_walk_entry {
+    uint64_t table_pa;
+    uint64_t used;
+    uint32_t va;
+    uint8_t asid;
+    bool valid;
+} tlb_walk_entry;
+
+struct pe_tlb {
+    tlb_array micro[3]; /* PE_TLB_ARRAY_INSTRUCTION, _LOAD, _STORE; the last has no ways where loads and stores share */
+    tlb_array main;
+    tlb_walk_entry *walk;
+    uint64_t walk_clock;
+    pe_walk_params walk_params;
+    pe_tlb_evicted evicted;
+    void *evicted_user;
+    bool detects_stale;
+    uint8_t asid;
+    uint64_t ordinal;
+    pe_tlb_stale stale[PE_TLB_STALE_KEPT]; /* a ring; stats.stale counts on */
+    pe_tlb_stats stats;
+};
+
+static inline pe_tlb_array tlb_array_of(const pe_tlb *tlb, pe_access access)
+{
+    if (access == PE_FETCH) {
+        return PE_TLB_ARRAY_INSTRUCTION;
+    }
+    return access == PE_WRITE && tlb->micro[PE_TLB_ARRAY_STORE].ways ? PE_TLB_ARRAY_STORE : PE_TLB_ARRAY_LOAD;
+}
+
+#endif

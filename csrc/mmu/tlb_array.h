@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * One TLB: a set-associative array of entries of several sizes, each found by one comparison. */
+#ifndef PYEMU_MMU_TLB_ARRAY_H
+#define PYEMU_MMU_TLB_ARRAY_H
+
+#include "pyemu.h"
+
+#define TLB_SIZES 6
+#define TLB_NONE  UINT32_MAX
+
+/* Tags hold VA in bits 31:0, ASID in 39:32, and a bit that only valid ones have; a mask leaves out the offset in the
+ * page and, of global entries, the ASID. */
+#define TAG_VALID      ((uint64_t)1 << 40)
+#define TAG_ASID_SHIFT 32
+#define TAG_ASID       ((uint64_t)0xff << TAG_ASID_SHIFT)
+
+typedef struct tlb_array {
+    uint64_t *tags;
+    uint64_t *masks;
+    uint64_t *used; /* when, for LRU */
+    uint32_t *next; /* by set: the victim of round robin */
+    pe_tlb_entry *entries;
+    uint32_t ways;
+    uint32_t set_mask;
+    uint32_t recent;           /* where the last hit was */
+    uint32_t count[TLB_SIZES]; /* valid entries by size */
+    uint32_t random;
+    uint64_t clock;
+    pe_tlb_params params;
+} tlb_array;
+
+pe_status tlb_array_init(tlb_array *array, const char *name, const pe_tlb_params *params, pe_error *err);
+void tlb_array_release(tlb_array *array);
+
+static inline uint64_t tlb_tag(uint32_t va, uint8_t asid)
+{
+    return TAG_VALID | (uint64_t)asid << TAG_ASID_SHIFT | va;
+}
+
+/* Index of the entry for an address, the smallest where several cover it, or TLB_NONE. */
+uint32_t tlb_array_find_slow(const tlb_array *array, uint32_t va, uint8_t asid);
+
+static inline uint32_t tlb_array_find(tlb_array *array, uint32_t va, uint8_t asid)
+{
+    uint32_t i = array->recent;
+    if (((array->tags[i] ^ tlb_tag(va, asid)) & array->masks[i]) || array->entries[i].size_log2 != 12) {
+        i = tlb_array_find_slow(array, va, asid);
+    }
+    if (i != TLB_NONE) {
+        array->recent = i;
+        array->used[i] = ++array->clock;
+    }
+    return i;
+}
+
+/* Puts in the piece of an entry that covers va and that this TLB can hold; returns whether *gone made room. */
+bool tlb_array_fill(tlb_array *array, uint32_t va, const pe_tlb_entry *leaf, pe_tlb_entry *gone);
+/* Removes what an operation names; returns how many entries that were. */
+uint32_t tlb_array_invalidate(tlb_array *array, pe_tlbi operation, uint32_t va, uint8_t asid);
+/* Removes the pieces of an entry that left a larger TLB. */
+void tlb_array_drop_pieces(tlb_array *array, const pe_tlb_entry *entry);
+size_t tlb_array_list(const tlb_array *array, pe_tlb_entry *out, size_t max);
+
+#endif
