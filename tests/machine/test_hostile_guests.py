@@ -371,7 +371,7 @@ def resident_bytes() -> int:
 
 
 def test_a_guest_that_rewrites_its_code_does_not_fill_the_host() -> None:
-    """Each round drops a block of 40 LDMs, about 30 KB of the host's code; the engine would keep 1 GB of it."""
+    """Each round drops a block of 40 LDMs, about 30 KB of the host's code; the engine kept 1 GB."""
     again = 0xEA000000 | -44 & 0xFFFFFF
     code = [*load(13, DATA), *load(1, RAM + 20), 0xE5910000, 0xE5810000, *[0xE89D1FFC] * 40, again]
     with Machine(SMALL) as machine:
