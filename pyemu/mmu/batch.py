@@ -74,7 +74,7 @@ class _Buffer:
         self.count = view.nbytes // width
         self._data = ffi.from_buffer(view, require_writable=writable)
         self.pointer = ffi.cast("void *", self._data)
-        if int(ffi.cast("uintptr_t", self._data)) % width:
+        if self.count and int(ffi.cast("uintptr_t", self._data)) % width:  # an empty one may lie anywhere
             ffi.release(self._data)
             raise ValueError(f"{name}: the buffer does not start at a multiple of {width} bytes")
 
