@@ -2,18 +2,22 @@
 
 ``check(status, err)`` turns a failed call into :class:`NativeError`; ``error()`` makes the slot that a call
 fills.  libunicorn is loaded by importing ``unicorn`` first, so that the extension finds the same copy in this
-process.
+process; libcapstone by ``load_capstone()``, when something needs it.
 """
 
 from __future__ import annotations
 
+import ctypes
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import unicorn  # noqa: F401  (loads libunicorn, which the C side finds with RTLD_NOLOAD)
 
 from pyemu.native._native import ffi, lib
 
-__all__ = ["NativeError", "check", "check_handle", "error", "ffi", "lib"]
+__all__ = ["NativeError", "check", "check_handle", "error", "ffi", "lib", "load_capstone"]
 
 
 class NativeError(Exception):
@@ -40,3 +44,18 @@ def check_handle(handle: Any, err: Any) -> Any:
     if handle == ffi.NULL:
         raise NativeError(err.status, ffi.string(err.text).decode(errors="replace"))
     return handle
+
+
+@cache
+def load_capstone() -> None:
+    """Load the libcapstone of the capstone package, for the C core to find in this process.
+
+    The package itself is slow to import, and loads with RTLD_DEEPBIND, which sanitizers refuse.
+    """
+    spec = find_spec("capstone")
+    folders = [] if spec is None else spec.submodule_search_locations or []
+    for folder in folders:
+        for path in sorted(Path(folder, "lib").glob("libcapstone.so*")):
+            ctypes.CDLL(str(path))
+            return
+    import capstone  # noqa: F401  (a package without a library of its own finds that of the system)

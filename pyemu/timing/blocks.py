@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
 
-from pyemu.native import check, check_handle, error, ffi, lib
+from pyemu.native import check, check_handle, error, ffi, lib, load_capstone
 from pyemu.timing.cores import Core
 
 __all__ = ["BlockCost", "Blocks", "Branch"]
@@ -50,8 +50,7 @@ class Blocks:
     """Costs blocks by the pipeline and latencies of a core."""
 
     def __init__(self, core: Core) -> None:
-        import capstone  # noqa: F401  (loads libcapstone, which the C side finds in this process)
-
+        load_capstone()
         err = error()
         self.handle = ffi.gc(check_handle(lib.pe_blocks_new(core.native(), err), err), lib.pe_blocks_free)
 

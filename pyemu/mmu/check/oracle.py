@@ -83,9 +83,9 @@ class Oracle:
         self.uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_ARM)
         self.uc.ctl_set_cpu_model(arm.UC_CPU_ARM_CORTEX_A15)
         self.uc.ctl_set_page_size(4096)
-        self._arena = np.zeros(ARENA[1] + 4096, dtype=np.uint8)
-        start = -self._arena.ctypes.data % 4096
-        self._arena = self._arena[start : start + ARENA[1]]
+        room = np.zeros(ARENA[1] + 4096, dtype=np.uint8)
+        start = -room.ctypes.data % 4096
+        self._arena = room[start : start + ARENA[1]]
         self.uc.mem_map_ptr(ARENA[0], ARENA[1], unicorn.UC_PROT_ALL, self._arena.ctypes.data)
         for base, data in world.areas:
             host = lib.pe_mem_host(world.mem, base, len(data))
