@@ -277,3 +277,31 @@ def test_breakpoints_may_be_many_and_their_pages_may_go_away() -> None:
         machine.set_reg("ttbr0", DATA)
         assert machine.run(max_insns=100).reason is StopReason.LIMIT
         assert machine.stats().prefetch_aborts == 0
+
+
+# ---- machine states ----
+
+
+@pytest.mark.parametrize("field", ["instructions of a CPU", "guest time"])
+def test_a_state_that_would_make_a_counter_run_over_is_refused(field: str) -> None:
+    """Such a machine never reached a limit of instructions."""
+    with Machine(SMALL) as machine:
+        start(machine, [*[NOP] * 999, SELF])
+        machine.run(max_insns=777)
+        error = ffi.new("pe_error *")
+        size = lib.pe_machine_state_save(machine.handle, ffi.NULL, 0, error)
+        state = ffi.new("uint8_t[]", size)
+        assert lib.pe_machine_state_save(machine.handle, state, size, error) == size
+        content = bytes(ffi.buffer(state))
+        assert lib.pe_machine_state_load(machine.handle, content, size, error) == lib.PE_OK
+        count = machine.stats().insns
+        number = (
+            count if field == "instructions of a CPU" else count * 840
+        )  # 1/840 ns, an instruction takes 1 ns
+        places = [at for at in range(0, size - 8, 8) if content[at : at + 8] == number.to_bytes(8, "little")]
+        assert places
+        refused = 0
+        for at in places:
+            damaged = content[:at] + ((1 << 64) - 10).to_bytes(8, "little") + content[at + 8 :]
+            refused += lib.pe_machine_state_load(machine.handle, damaged, size, error) == lib.PE_ERR_ARGUMENT
+        assert refused == 1
