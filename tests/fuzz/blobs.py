@@ -144,7 +144,7 @@ def work(seed: int, first: int, end: int, mix: str | None) -> None:
             clean(machine)
         guest = make_guest(seed, index, mix)
         rng = random.Random(f"interference/{seed}/{index}") if index % 4 == 3 - index // 4 % 4 else None
-        print(guest.mix, boot(machine, guest, rng).name.lower())
+        print(guest.mix, boot(machine, guest, rng).name.lower(), flush=True)
     if machine is not None:
         machine.close()
 
@@ -159,6 +159,7 @@ class Report:
     ends: Counter[tuple[str, str]] = field(default_factory=Counter)
     findings: list[str] = field(default_factory=list)
     slowest_s: float = 0.0
+    slowest: int = -1
 
     @property
     def blobs(self) -> int:
@@ -240,7 +241,8 @@ class Campaign:
                     mix, reason = line.split()
                     with self._lock:
                         self.report.ends[mix, reason] += 1
-                        self.report.slowest_s = max(self.report.slowest_s, now - began)
+                        if now - began > self.report.slowest_s:
+                            self.report.slowest_s, self.report.slowest = now - began, at
                 problem = None if process.wait() == 0 else _death(process.returncode)
             except TimeoutError:
                 problem = f"no end after {self.hang_seconds:.0f} s"
@@ -294,6 +296,7 @@ def main() -> int:
         "findings": len(report.findings),
         "seconds": round(time.monotonic() - began, 1),
         "slowest_s": round(report.slowest_s, 2),
+        "slowest": report.slowest,
     }
     print(json.dumps(summary))
     return 1 if report.findings else 0
