@@ -18,6 +18,7 @@ __all__ = ["PAGE_SIZE", "Memory", "Segment"]
 PAGE_SIZE: int = lib.PE_PAGE_SIZE
 
 _TOUCHED_BATCH = 16384
+_CLEARED_AT_ONCE = 1 << 20  # bytes: cheaper than to ask which pages are backed
 _LARGE_READ = 1 << 20  # above, a read is compared with the size of memory before the host allocates for it
 
 
@@ -189,6 +190,10 @@ class Memory:
     def clear(self, pa: int, length: int) -> None:
         """Make ``length`` bytes at ``pa`` read as zero, at the cost of those that are backed."""
         end = pa + length
+        if length <= _CLEARED_AT_ONCE:
+            if length:
+                self.write(pa, bytes(length))
+            return
         for page in self.touched(pa & -PAGE_SIZE, end):
             low, high = max(page, pa), min(page + PAGE_SIZE, end)
             self.write(low, bytes(high - low))

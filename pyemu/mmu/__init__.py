@@ -1,19 +1,16 @@
-"""Stage-1 translation of 32-bit ARM in both formats, as pure functions of memory and registers."""
+"""Stage-1 translation of 32-bit ARM in both formats, as pure functions of memory and registers.
+
+Managed tables and modelled TLBs are imported when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from pyemu.mmu.batch import NO_ADDRESS, translate_many
 from pyemu.mmu.regime import Regime
 from pyemu.mmu.status import FaultStatus, decode_fault_status
-from pyemu.mmu.tables import Attributes, Mapping, PageTables
-from pyemu.mmu.tlb import (
-    StaleHit,
-    Tlb,
-    TlbArray,
-    TlbEntry,
-    TlbInvalidate,
-    TlbLevel,
-    TlbResult,
-    TlbStats,
-)
 from pyemu.mmu.translate import (
     Access,
     DescriptorKind,
@@ -29,6 +26,19 @@ from pyemu.mmu.translate import (
     walk,
 )
 from pyemu.mmu.virtual import TranslationFault, read_virtual, write_virtual
+
+if TYPE_CHECKING:
+    from pyemu.mmu.tables import Attributes, Mapping, PageTables
+    from pyemu.mmu.tlb import (
+        StaleHit,
+        Tlb,
+        TlbArray,
+        TlbEntry,
+        TlbInvalidate,
+        TlbLevel,
+        TlbResult,
+        TlbStats,
+    )
 
 __all__ = [
     "NO_ADDRESS",
@@ -63,3 +73,23 @@ __all__ = [
     "walk",
     "write_virtual",
 ]
+
+_HOMES = {
+    "Attributes": "tables",
+    "Mapping": "tables",
+    "PageTables": "tables",
+    "StaleHit": "tlb",
+    "Tlb": "tlb",
+    "TlbArray": "tlb",
+    "TlbEntry": "tlb",
+    "TlbInvalidate": "tlb",
+    "TlbLevel": "tlb",
+    "TlbResult": "tlb",
+    "TlbStats": "tlb",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"pyemu.mmu.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'pyemu.mmu' has no attribute {name!r}")
