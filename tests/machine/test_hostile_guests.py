@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
@@ -235,7 +236,8 @@ def test_a_flood_of_the_console_comes_out_whole_and_in_bounded_memory() -> None:
             assert pattern.startswith(output, total % 256)
             total += len(output)
         assert total == letters * count
-        assert resident_bytes() - before < 64 * MIB
+        if "ASAN_OPTIONS" not in os.environ:  # the sanitizer keeps what is freed
+            assert resident_bytes() - before < 64 * MIB
 
 
 def resident_bytes() -> int:
