@@ -247,7 +247,9 @@ typedef struct pe_pipeline_params {
 } pe_pipeline_params;
 
 typedef struct pe_memory_params {
-    uint32_t dram_ns; /* on top of an access that misses L2 */
+    uint32_t dram_ns;           /* on top of an access that misses L2 */
+    uint32_t line_fill_entries; /* of L1D, that can be on their way at the same time */
+    uint32_t store_entries;     /* stores that can wait for their line while the core goes on */
 } pe_memory_params;
 
 typedef struct pe_system_params {
@@ -503,7 +505,16 @@ typedef struct pe_block_cost {
     uint32_t unknown;       /* not decoded: costed as one simple instruction each */
     pe_branch branch;       /* of the last instruction */
     uint32_t target;
+    uint32_t accesses;    /* loads and stores one by one: an LDM of four registers has four */
+    uint32_t loaded_regs; /* r0 to r14, a bit each: at the end they hold what was loaded, or was reckoned from it */
 } pe_block_cost;
+
+/* One load or store of a block, in the order of execution when every condition holds. */
+typedef struct pe_block_access {
+    uint16_t address_regs; /* r0 to r14, a bit each: registers at the start of the block that the address depends on */
+    bool store;
+    bool after_load; /* the address depends on an earlier load of the same block */
+} pe_block_access;
 
 #define PE_BLOCK_MAX_BYTES 4096
 
@@ -512,6 +523,8 @@ void pe_blocks_free(pe_blocks *blocks);
 /* len bytes of code at an address, 1 to PE_BLOCK_MAX_BYTES. */
 pe_status pe_blocks_cost(pe_blocks *blocks, const void *code, size_t len, uint32_t address, bool thumb,
                          pe_block_cost *out, pe_error *err);
+/* Those of the block that was costed last: pe_block_cost.accesses of them. */
+const pe_block_access *pe_blocks_accesses(const pe_blocks *blocks);
 
 /* ---- timing: branch prediction ----------------------------------------------------------------------------- */
 
@@ -561,7 +574,7 @@ typedef struct pe_ledger pe_ledger;
 
 typedef struct pe_bill {
     uint64_t cycles[14]; /* by pe_cost */
-    uint64_t events[14]; /* how many times each was billed */
+    uint64_t events[14]; /* how many times each was billed; of PE_COST_INSTRUCTIONS: instructions */
 } pe_bill;
 
 pe_ledger *pe_ledger_new(uint32_t ncpus, pe_error *err);
@@ -623,6 +636,12 @@ typedef enum pe_cpu_model {
  * Costs a hook on every instruction. */
 #define PE_MACHINE_STRICT_ALIGNMENT 2
 
+typedef enum pe_timing {
+    PE_TIMING_OFF = 0,   /* an instruction takes a nanosecond */
+    PE_TIMING_TLB = 1,   /* instructions, branches, TLBs; each cache access hits L1, each descriptor read L2 */
+    PE_TIMING_CACHE = 2, /* caches too */
+} pe_timing;
+
 typedef struct pe_machine_config {
     uint64_t ram_base;
     uint64_t ram_size;
@@ -630,6 +649,8 @@ typedef struct pe_machine_config {
     pe_cpu_model cpu_model;
     uint32_t flags;   /* PE_MACHINE_* */
     uint32_t quantum; /* instructions a CPU runs before the next one's turn */
+    pe_timing timing;
+    const pe_core *core; /* whose cycles are counted; copied.  May be NULL with PE_TIMING_OFF. */
 } pe_machine_config;
 
 typedef enum pe_stop_reason {
@@ -698,6 +719,28 @@ pe_status pe_machine_run(pe_machine *machine, const pe_run *run, pe_stop *stop, 
 /* Asks a running machine to return; may be called from a signal handler or another thread. */
 void pe_machine_stop(pe_machine *machine);
 void pe_machine_stats(const pe_machine *machine, pe_stats *out);
+
+/* The cycle model of a running machine: what each part has seen since the machine was reset.  Borrowed; all of them
+ * NULL with PE_TIMING_OFF, the caches also with PE_TIMING_TLB.  Between two runs the categories of the ledger add up to
+ * its cycles, and those are the time of the guest. */
+pe_timing pe_machine_timing(const pe_machine *machine);
+const pe_ledger *pe_machine_ledger(const pe_machine *machine);
+const pe_caches *pe_machine_caches(const pe_machine *machine);
+pe_tlb *pe_machine_tlb(pe_machine *machine, uint32_t cpu);
+const pe_predictor *pe_machine_predictor(const pe_machine *machine, uint32_t cpu);
+
+/* What the ledger does not say about one CPU.  Arrays are indexed by privilege: PL0, PL1. */
+typedef struct pe_executed {
+    uint64_t insns[2];
+    uint64_t blocks[2];
+    uint64_t loads[2]; /* load instructions, whether their condition holds or not */
+    uint64_t stores[2];
+    uint64_t exceptions; /* taken */
+    uint64_t exception_returns;
+    uint64_t code_decoded; /* blocks whose cost had to be found */
+    uint64_t uncached;     /* accesses to memory that is not cacheable, or with the caches off */
+} pe_executed;
+pe_status pe_machine_executed(const pe_machine *machine, uint32_t cpu, pe_executed *out, pe_error *err);
 
 /* Writes from outside the guest: as pe_mem_*, and code that was translated from these bytes is dropped. */
 pe_status pe_machine_write(pe_machine *machine, uint64_t pa, const void *buf, uint64_t len, pe_error *err);

@@ -201,7 +201,7 @@ static const uint64_t *find_fault_address(const pe_engine *engine, uc_engine *uc
 
 pe_status engine_probe(const pe_engine *engine, uc_engine *uc, pe_engine_probe *probe, pe_error *err)
 {
-    const uint32_t svc = 0x13, thumb = 0x20, irq_mask = 0x80;
+    const uint32_t svc = 0x13, sys = 0x1f, thumb = 0x20, irq_mask = 0x80;
     probe->regs = find_regs(engine, uc);
     if (!probe->regs) {
         return pe_fail(err, PE_ERR_ENGINE, "this libunicorn keeps the core registers where pyemu does not find them");
@@ -209,11 +209,13 @@ pe_status engine_probe(const pe_engine *engine, uc_engine *uc, pe_engine_probe *
     const uint8_t *env = (const uint8_t *)probe->regs;
     probe->thumb = find_cpsr_byte(engine, uc, env, svc, 0, svc | thumb, 1);
     probe->masks = find_cpsr_byte(engine, uc, env, svc, 0, svc | irq_mask, 0x80);
+    probe->mode = find_cpsr_byte(engine, uc, env, svc, (uint8_t)svc, sys | thumb, (uint8_t)sys);
     probe->fault_address = find_fault_address(engine, uc);
-    if (!probe->thumb || !probe->masks || !probe->fault_address) {
+    if (!probe->thumb || !probe->masks || !probe->mode || !probe->fault_address) {
         return pe_fail(err, PE_ERR_ENGINE, "this libunicorn keeps its %s where pyemu does not find it",
                        !probe->thumb   ? "Thumb state"
                        : !probe->masks ? "interrupt masks"
+                       : !probe->mode  ? "processor mode"
                                        : "fault address");
     }
     return PE_OK;

@@ -33,6 +33,7 @@ typedef struct pe_engine_probe {
     const uint32_t *regs;          /* CPUARMState.regs[16], current mode */
     const uint8_t *thumb;          /* CPUARMState.thumb */
     const uint8_t *masks;          /* CPUARMState.daif: bit 7 = I, bit 6 = F, as in CPSR */
+    const uint8_t *mode;           /* CPUARMState.uncached_cpsr: mode in bits 4:0 */
 } pe_engine_probe;
 
 pe_status engine_load(pe_engine *engine, pe_error *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Construction of a machine, and what the outside may do to it between runs. */
-#include "machine/machine.h"
+#include "machine/timed/timed.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -82,10 +82,14 @@ pe_machine *pe_machine_new(const pe_machine_config *config, pe_error *err)
         m->cpu[i] = cpu_new(m, i, err);
         status = m->cpu[i] ? PE_OK : PE_ERR_ENGINE;
     }
+    if (status == PE_OK) {
+        status = timed_new(m, err);
+    }
     if (status != PE_OK) {
         pe_machine_free(m);
         return NULL;
     }
+    m->config.core = NULL; /* the caller's */
     devices_reset(m);
     return m;
 }
@@ -95,6 +99,7 @@ void pe_machine_free(pe_machine *m)
     if (!m) {
         return;
     }
+    timed_free(m);
     for (uint32_t i = 0; i < PE_MAX_CPUS; i++) {
         cpu_free(m->cpu[i]);
     }

@@ -65,6 +65,10 @@ typedef struct fetched_page {
     const uint8_t *host;
 } fetched_page;
 
+/* timed/timed.h: only with a cycle model */
+typedef struct timed_cpu timed_cpu;
+typedef struct timed_machine timed_machine;
+
 typedef struct cpu_patch {
     uint32_t va, last;
     uc_hook hook;
@@ -81,6 +85,7 @@ typedef struct pe_cpu {
 
     struct pe_machine *machine;
     uc_engine *uc;
+    timed_cpu *timed; /* NULL: no cycle model */
     uint32_t index;
     cpu_power power;
     bool irq_line, fiq_line;
@@ -126,6 +131,7 @@ struct pe_machine {
     pe_cpu *cpu[PE_MAX_CPUS];
     pe_cpu *current;
     board_state board;
+    timed_machine *timed; /* NULL: no cycle model */
 
     uint8_t *ram_host;
     uint8_t *code_pages;     /* bit set: RAM and flash pages with translated code, by engine RAM offset */

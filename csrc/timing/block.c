@@ -279,3 +279,8 @@ pe_status pe_blocks_cost(pe_blocks *blocks, const void *code, size_t len, uint32
     out->l1_x16 = out->cycles_x16 > without ? out->cycles_x16 - without : 0;
     return PE_OK;
 }
+
+const pe_block_access *pe_blocks_accesses(const pe_blocks *blocks)
+{
+    return blocks->accesses;
+}

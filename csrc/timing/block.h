@@ -41,7 +41,8 @@ typedef struct block_op {
     uint8_t registers; /* of a load or store: how many words go */
 } block_op;
 
-#define BLOCK_MAX_OPS (PE_BLOCK_MAX_BYTES / 2)
+#define BLOCK_MAX_OPS      (PE_BLOCK_MAX_BYTES / 2)
+#define BLOCK_MAX_ACCESSES (16 * BLOCK_MAX_OPS)
 
 struct pe_blocks {
     pe_core core;
@@ -58,6 +59,7 @@ struct pe_blocks {
     cs_insn *insn;
     uint32_t nops;
     block_op ops[BLOCK_MAX_OPS];
+    pe_block_access accesses[BLOCK_MAX_ACCESSES];
     uint64_t retired[1024]; /* by window entry: when its last instruction was done */
 };
 

@@ -137,6 +137,8 @@ static const struct {
     CYCLES(latency, neon_multiply),
     CYCLES(latency, coprocessor),
     KEY(memory, dram_ns, 0, 100000),
+    KEY(memory, line_fill_entries, 1, PE_MAX_LINE_FILLS),
+    KEY(memory, store_entries, 0, 1024),
     KEY(walk, cache_entries, 0, PE_MAX_WALK_ENTRIES),
     CYCLES(system, exception_entry),
     CYCLES(system, exception_return),

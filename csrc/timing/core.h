@@ -8,6 +8,7 @@
 #define PE_MAX_WAYS         64u
 #define PE_MAX_CACHE_BYTES  (256u << 20)
 #define PE_MAX_TLB_ENTRIES  65536u
+#define PE_MAX_LINE_FILLS   64
 #define PE_MAX_WALK_ENTRIES 1024u
 #define PE_MAX_CYCLES       100000u
 

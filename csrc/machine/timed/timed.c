@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The cycle model of a machine: making it, resetting it, and what the outside may look at. */
+#include "machine/timed/timed.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+static void *sparse(size_t bytes)
+{
+    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return map == MAP_FAILED ? NULL : map;
+}
+
+static size_t uncached_bytes(const timed_machine *t)
+{
+    return (t->npages + 7) / 8;
+}
+
+static pe_status make_parts(timed_machine *t, uint32_t ncpus, pe_error *err)
+{
+    t->ledger = pe_ledger_new(ncpus, err);
+    t->blocks = t->ledger ? pe_blocks_new(&t->core, err) : NULL;
+    if (!t->blocks) {
+        return PE_ERR_ENGINE;
+    }
+    if (t->level == PE_TIMING_CACHE && !(t->caches = pe_caches_new(&t->core, ncpus, err))) {
+        return PE_ERR_MEMORY;
+    }
+    t->pages = sparse(t->npages * sizeof(timed_page *));
+    t->uncached_pages = sparse(uncached_bytes(t));
+    return t->pages && t->uncached_pages ? PE_OK : pe_fail(err, PE_ERR_MEMORY, "no memory for the maps of code");
+}
+
+static pe_status make_cpu(pe_cpu *cpu, const timed_machine *t, pe_error *err)
+{
+    timed_cpu *c = calloc(1, sizeof *c);
+    if (!c) {
+        return pe_fail(err, PE_ERR_MEMORY, "no memory for the cycle model of CPU %u", cpu->index);
+    }
+    cpu->timed = c;
+    c->mode = cpu->probe.mode;
+    c->account = &t->ledger->cpu[cpu->index];
+    c->fills = calloc(t->core.memory.line_fill_entries, sizeof *c->fills);
+    c->tlb = c->fills ? pe_tlb_new(&t->core, err) : NULL;
+    c->predictor = c->tlb ? pe_predictor_new(&t->core, err) : NULL;
+    return c->predictor ? PE_OK : pe_fail(err, PE_ERR_MEMORY, "no memory for the cycle model of CPU %u", cpu->index);
+}
+
+pe_status timed_new(pe_machine *m, pe_error *err)
+{
+    const pe_machine_config *config = &m->config;
+    if (config->timing > PE_TIMING_CACHE) {
+        return pe_fail(err, PE_ERR_ARGUMENT, "unknown timing %u", (unsigned)config->timing);
+    }
+    if (config->timing == PE_TIMING_OFF) {
+        return PE_OK;
+    }
+    if (!config->core) {
+        return pe_fail(err, PE_ERR_ARGUMENT, "timing needs the parameters of a core");
+    }
+    pe_status status = pe_core_check(config->core, err);
+    timed_machine *t = status ? NULL : calloc(1, sizeof *t);
+    if (!t) {
+        return status ? status : pe_fail(err, PE_ERR_MEMORY, "no memory for a cycle model");
+    }
+    m->timed = t;
+    t->level = config->timing;
+    t->core = *config->core;
+    t->dram_cycles = pe_core_dram_cycles(&t->core);
+    t->npages = (size_t)((2ull * BOARD_FLASH_SIZE + config->ram_size) / PE_PAGE_SIZE);
+    status = make_parts(t, config->ncpus, err);
+    for (uint32_t i = 0; status == PE_OK && i < config->ncpus; i++) {
+        status = make_cpu(m->cpu[i], t, err);
+    }
+    return status;
+}
+
+static void free_cpu(pe_cpu *cpu)
+{
+    timed_cpu *c = cpu ? cpu->timed : NULL;
+    if (c) {
+        pe_tlb_free(c->tlb);
+        pe_predictor_free(c->predictor);
+        free(c->fills);
+        free(c);
+        cpu->timed = NULL;
+    }
+}
+
+void timed_free(pe_machine *m)
+{
+    timed_machine *t = m->timed;
+    if (!t) {
+        return;
+    }
+    for (uint32_t i = 0; i < PE_MAX_CPUS; i++) {
+        free_cpu(m->cpu[i]);
+    }
+    pe_ledger_free(t->ledger);
+    pe_caches_free(t->caches);
+    pe_blocks_free(t->blocks);
+    if (t->pages) {
+        munmap(t->pages, t->npages * sizeof(timed_page *));
+    }
+    if (t->uncached_pages) {
+        munmap(t->uncached_pages, uncached_bytes(t));
+    }
+    free(t);
+    m->timed = NULL;
+}
+
+/* ---- the interface ---- */
+
+pe_timing pe_machine_timing(const pe_machine *m)
+{
+    return m->timed ? m->timed->level : PE_TIMING_OFF;
+}
+
+const pe_ledger *pe_machine_ledger(const pe_machine *m)
+{
+    return m->timed ? m->timed->ledger : NULL;
+}
+
+const pe_caches *pe_machine_caches(const pe_machine *m)
+{
+    return m->timed ? m->timed->caches : NULL;
+}
+
+static timed_cpu *cpu_of(const pe_machine *m, uint32_t cpu)
+{
+    return m->timed && cpu < m->config.ncpus ? m->cpu[cpu]->timed : NULL;
+}
+
+pe_tlb *pe_machine_tlb(pe_machine *m, uint32_t cpu)
+{
+    const timed_cpu *c = cpu_of(m, cpu);
+    return c ? c->tlb : NULL;
+}
+
+const pe_predictor *pe_machine_predictor(const pe_machine *m, uint32_t cpu)
+{
+    const timed_cpu *c = cpu_of(m, cpu);
+    return c ? c->predictor : NULL;
+}
+
+pe_status pe_machine_executed(const pe_machine *m, uint32_t cpu, pe_executed *out, pe_error *err)
+{
+    const timed_cpu *c = cpu_of(m, cpu);
+    if (!c) {
+        return pe_fail(err, PE_ERR_ARGUMENT, m->timed ? "no CPU %u: there are %u" : "CPU %u of %u: timing is off", cpu,
+                       m->config.ncpus);
+    }
+    *out = c->executed;
+    return PE_OK;
+}
