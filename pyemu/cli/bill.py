@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyemu.machine.bill import Bill, CpuBill
+from pyemu.machine.bill import Bill
 from pyemu.mmu import Access
 from pyemu.timing import Branch, CacheStats, Core, Cost, builtin_cores
 
@@ -24,13 +24,14 @@ def print_bill(bill: Bill, core_file: Path | None) -> None:
 
     width = None if sys.stderr.isatty() else PIPE_WIDTH
     console = Console(file=sys.stderr, highlight=False, markup=False, width=width)
-    console.print()
-    console.print(_categories(bill))
-    console.print()
+    tables = [_categories(bill), _misses(bill)]
     if len(bill.cpus) > 1:
-        console.print(_cpus(bill))
+        tables.insert(1, _cpus(bill))
+    for table in tables:
         console.print()
-    for line in [*_lines(bill), _sources(bill.core, core_file)]:
+        console.print(table)
+    console.print()
+    for line in (_cpi_line(bill), _sources(bill.core, core_file)):
         console.print(line, soft_wrap=True)
 
 
@@ -68,18 +69,11 @@ def _cpus(bill: Bill) -> Table:
     return table
 
 
-def _lines(bill: Bill) -> list[str]:
-    name, cpus = bill.core.name, bill.cpus
-    lines = [
-        f"CPI {_cpi(bill.cpi)} ({_side(bill, 0)} user, {_side(bill, 1)} kernel): "
-        f"{bill.insns:,} instructions, {bill.cycles:,} cycles of {name} at {bill.clock_hz / 1e6:g} MHz"
-    ]
-    if bill.l2 is not None:
-        l1i = [cpu.l1i for cpu in cpus if cpu.l1i is not None]
-        l1d = [cpu.l1d for cpu in cpus if cpu.l1d is not None]
-        parts = (("L1I", l1i), ("L1D", l1d), ("L2", [bill.l2]))
-        lines.append("caches: " + "; ".join(_cache(level, stats) for level, stats in parts))
-    return [*lines, _tlbs(cpus, bill.insns), _branches(cpus)]
+def _cpi_line(bill: Bill) -> str:
+    return (
+        f"CPI {_cpi(bill.cpi)} ({_side(bill, 0)} user, {_side(bill, 1)} kernel): {bill.insns:,} "
+        f"instructions, {bill.cycles:,} cycles of {bill.core.name} at {bill.clock_hz / 1e6:g} MHz"
+    )
 
 
 def _side(bill: Bill, privilege: int) -> str:
@@ -88,45 +82,52 @@ def _side(bill: Bill, privilege: int) -> str:
     return _cpi(sum(charge.cycles for charge in charges.values()) / insns if insns else None)
 
 
-def _cache(level: str, stats: list[CacheStats]) -> str:
-    accesses, misses = sum(each.accesses for each in stats), sum(each.misses for each in stats)
-    text = f"{level} {accesses:,} accesses, {_percent(misses, accesses)} miss"
-    written = sum(each.write_backs for each in stats)
-    return f"{text}, {written:,} write-backs" if written else text
+class _Misses:
+    """Rows of the second table: what was asked how often, and how often in vain."""
+
+    def __init__(self, insns: int) -> None:
+        self.table = _table("", "asked", "missed", "rate", "in 1,000 instructions")
+        self.table.add_column("")
+        self._insns = insns
+
+    def add(self, name: str, asked: int, missed: int, **notes: int) -> None:
+        often = f"{1000 * missed / self._insns:.3f}" if self._insns else "-"
+        text = ", ".join(f"{count:,} {note.replace('_', '-')}" for note, count in notes.items() if count)
+        self.table.add_row(name, *_cells(asked, missed, _percent(missed, asked), often), text)
+
+    def add_caches(self, name: str, caches: list[CacheStats]) -> None:
+        asked, missed = sum(each.accesses for each in caches), sum(each.misses for each in caches)
+        self.add(name, asked, missed, write_backs=sum(each.write_backs for each in caches))
 
 
-def _tlbs(cpus: tuple[CpuBill, ...], insns: int) -> str:
+def _misses(bill: Bill) -> Table:
+    cpus = bill.cpus
+    rows = _Misses(bill.insns)
+    if bill.l2 is not None:
+        rows.add_caches("L1I", [cpu.l1i for cpu in cpus if cpu.l1i is not None])
+        rows.add_caches("L1D", [cpu.l1d for cpu in cpus if cpu.l1d is not None])
+        rows.add_caches("L2", [bill.l2])
     tlbs = [cpu.tlb for cpu in cpus]
-    names = {Access.FETCH: "fetch", Access.READ: "load", Access.WRITE: "store"}
-
-    def misses(level: str) -> str:
-        counts = {access: sum(getattr(tlb, level)[access] for tlb in tlbs) for access in names}
-        each = ", ".join(f"{counts[access]:,} {text}" for access, text in names.items())
-        often = f"{1000 * sum(counts.values()) / insns:.2f}" if insns else "-"
-        return f"{often} misses in 1,000 instructions ({each})"
-
-    hits, walks = (
-        sum(tlb.walk_cache_hits for tlb in tlbs),
-        sum(tlb.walk_cache_hits + tlb.walk_cache_misses for tlb in tlbs),
+    for access, text in ((Access.FETCH, "fetches"), (Access.READ, "loads"), (Access.WRITE, "stores")):
+        asked, missed = (
+            sum(getattr(tlb, name)[access] for tlb in tlbs) for name in ("lookups", "micro_misses")
+        )
+        rows.add(f"micro-TLB, {text}", asked, missed)
+    rows.add(
+        "main TLB",
+        sum(sum(tlb.micro_misses) for tlb in tlbs),
+        sum(sum(tlb.main_misses) for tlb in tlbs),
+        evictions=sum(tlb.evictions for tlb in tlbs),
+        invalidations=sum(sum(tlb.invalidates) for tlb in tlbs),
+        stale_hits=sum(tlb.stale for tlb in tlbs),
     )
-    text = f"TLBs: micro {misses('micro_misses')}; main {misses('main_misses')}"
-    text += f"; walk cache {_percent(hits, walks)} hits; {sum(tlb.evictions for tlb in tlbs):,} evictions"
-    text += f", {sum(sum(tlb.invalidates) for tlb in tlbs):,} invalidations"
-    stale = sum(tlb.stale for tlb in tlbs)
-    return f"{text}; {stale:,} stale hits" if stale else text
-
-
-def _branches(cpus: tuple[CpuBill, ...]) -> str:
-    executed = {kind: sum(cpu.branches[kind][0] for cpu in cpus) for kind in Branch}
-    wrong = {kind: sum(cpu.branches[kind][1] for cpu in cpus) for kind in Branch}
-    every = sum(executed.values()) - executed[Branch.NONE]
-    parts = [
-        f"{kind.name.lower().replace('_', ' ')} {_percent(wrong[kind], executed[kind])} of {executed[kind]:,}"
-        for kind in Branch
-        if wrong[kind]
-    ]
-    text = f"branches: {every:,}, {_percent(sum(wrong.values()), every)} mispredicted"
-    return f"{text} ({', '.join(parts)})" if parts else text
+    walks = sum(tlb.walk_cache_misses for tlb in tlbs)
+    rows.add("walk cache", walks + sum(tlb.walk_cache_hits for tlb in tlbs), walks)
+    for kind in Branch:
+        executed, wrong = (sum(cpu.branches[kind][i] for cpu in cpus) for i in (0, 1))
+        if kind is not Branch.NONE and executed:
+            rows.add(f"{kind.name.lower().replace('_', ' ')} branches", executed, wrong)
+    return rows.table
 
 
 def _sources(core: Core, core_file: Path | None) -> str:
