@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyemu.machine.bill import Bill
 from pyemu.mmu import Access
-from pyemu.timing import Branch, CacheStats, Core, Cost, builtin_cores
+from pyemu.timing import Branch, Core, Cost, builtin_cores
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,12 +28,14 @@ def print_bill(bill: Bill, core_file: Path | None) -> None:
     tables = [_categories(bill), _misses(bill)]
     if len(bill.cpus) > 1:
         tables.insert(1, _cpus(bill))
-    for table in tables:
+    with console.capture() as capture:
+        for table in tables:
+            console.print()
+            console.print(table)
         console.print()
-        console.print(table)
-    console.print()
-    for line in (_cpi_line(bill), _sources(bill.core, core_file)):
-        console.print(line, soft_wrap=True)
+        for line in (_cpi_line(bill), _sources(bill.core, core_file)):
+            console.print(line, soft_wrap=True)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()), file=sys.stderr)
 
 
 def _table(first: str, *columns: str) -> Table:
@@ -82,38 +85,22 @@ def _side(bill: Bill, privilege: int) -> str:
     return _cpi(sum(charge.cycles for charge in charges.values()) / insns if insns else None)
 
 
-class _Misses:
-    """Rows of the second table: what was asked how often, and how often in vain."""
-
-    def __init__(self, insns: int) -> None:
-        self.table = _table("", "asked", "missed", "rate", "in 1,000 instructions")
-        self.table.add_column("")
-        self._insns = insns
-
-    def add(self, name: str, asked: int, missed: int, **notes: int) -> None:
-        often = f"{1000 * missed / self._insns:.3f}" if self._insns else "-"
-        text = ", ".join(f"{count:,} {note.replace('_', '-')}" for note, count in notes.items() if count)
-        self.table.add_row(name, *_cells(asked, missed, _percent(missed, asked), often), text)
-
-    def add_caches(self, name: str, caches: list[CacheStats]) -> None:
-        asked, missed = sum(each.accesses for each in caches), sum(each.misses for each in caches)
-        self.add(name, asked, missed, write_backs=sum(each.write_backs for each in caches))
-
-
 def _misses(bill: Bill) -> Table:
-    cpus = bill.cpus
-    rows = _Misses(bill.insns)
-    if bill.l2 is not None:
-        rows.add_caches("L1I", [cpu.l1i for cpu in cpus if cpu.l1i is not None])
-        rows.add_caches("L1D", [cpu.l1d for cpu in cpus if cpu.l1d is not None])
-        rows.add_caches("L2", [bill.l2])
-    tlbs = [cpu.tlb for cpu in cpus]
+    """What was asked how often, and how often in vain; micro-TLBs are not asked by us while they hit."""
+    table = _table("", "asked", "missed", "rate", "in 1,000 instructions")
+    table.add_column("")
+
+    def add(name: str, asked: int | None, missed: int, **notes: int) -> None:
+        often = f"{1000 * missed / bill.insns:.3f}" if bill.insns else "-"
+        known = ("", missed, "") if asked is None else (asked, missed, _percent(missed, asked))
+        text = ", ".join(f"{count:,} {note.replace('_', '-')}" for note, count in notes.items() if count)
+        table.add_row(name, *_cells(*known, often), text)
+
+    _add_caches(bill, add)
+    tlbs = [cpu.tlb for cpu in bill.cpus]
     for access, text in ((Access.FETCH, "fetches"), (Access.READ, "loads"), (Access.WRITE, "stores")):
-        asked, missed = (
-            sum(getattr(tlb, name)[access] for tlb in tlbs) for name in ("lookups", "micro_misses")
-        )
-        rows.add(f"micro-TLB, {text}", asked, missed)
-    rows.add(
+        add(f"micro-TLB, {text}", None, sum(tlb.micro_misses[access] for tlb in tlbs))
+    add(
         "main TLB",
         sum(sum(tlb.micro_misses) for tlb in tlbs),
         sum(sum(tlb.main_misses) for tlb in tlbs),
@@ -122,12 +109,30 @@ def _misses(bill: Bill) -> Table:
         stale_hits=sum(tlb.stale for tlb in tlbs),
     )
     walks = sum(tlb.walk_cache_misses for tlb in tlbs)
-    rows.add("walk cache", walks + sum(tlb.walk_cache_hits for tlb in tlbs), walks)
+    add("walk cache", walks + sum(tlb.walk_cache_hits for tlb in tlbs), walks)
     for kind in Branch:
-        executed, wrong = (sum(cpu.branches[kind][i] for cpu in cpus) for i in (0, 1))
+        executed, wrong = (sum(cpu.branches[kind][i] for cpu in bill.cpus) for i in (0, 1))
         if kind is not Branch.NONE and executed:
-            rows.add(f"{kind.name.lower().replace('_', ' ')} branches", executed, wrong)
-    return rows.table
+            add(f"{_words(kind.name)} branches", executed, wrong)
+    return table
+
+
+def _add_caches(bill: Bill, add: Callable[..., None]) -> None:
+    if bill.l2 is None:
+        return
+    uncached = sum(cpu.executed.uncached for cpu in bill.cpus)
+    parts = (
+        ("L1I", [cpu.l1i for cpu in bill.cpus if cpu.l1i is not None], 0),
+        ("L1D", [cpu.l1d for cpu in bill.cpus if cpu.l1d is not None], uncached),
+        ("L2", [bill.l2], 0),
+    )
+    for name, caches, beside in parts:
+        asked, missed = sum(each.accesses for each in caches), sum(each.misses for each in caches)
+        add(name, asked, missed, write_backs=sum(each.write_backs for each in caches), uncached=beside)
+
+
+def _words(name: str) -> str:
+    return name.lower().replace("_", " ")
 
 
 def _sources(core: Core, core_file: Path | None) -> str:

@@ -47,7 +47,9 @@ class Executed:
 class CpuBill:
     """One CPU. ``cycles`` are its clock; ``user`` and ``kernel`` have every category, and add up to it.
 
-    ``l1i`` and ``l1d`` are None without modelled caches. ``branches`` are (executed, mispredicted) by kind.
+    ``tlb`` counts lookups only where the model was asked: a load or store that hits in a micro-TLB is most
+    often not, but each miss is. ``l1i`` and ``l1d`` are None without modelled caches. ``branches`` are
+    (executed, mispredicted) by kind.
     """
 
     number: int
@@ -215,8 +217,8 @@ def _cache_dict(stats: CacheStats | None) -> dict[str, Any] | None:
 
 
 def _tlb_dict(stats: TlbStats) -> dict[str, Any]:
-    values = asdict(stats)
-    for name in ("lookups", "micro_misses", "main_misses"):
+    values = {"lookups_seen" if name == "lookups" else name: value for name, value in asdict(stats).items()}
+    for name in ("lookups_seen", "micro_misses", "main_misses"):
         values[name] = {_key(access): values[name][access] for access in Access}
     values["invalidates"] = {_key(kind): values["invalidates"][kind] for kind in TlbInvalidate}
     return values
