@@ -40,6 +40,7 @@ static pe_status make_cpu(pe_cpu *cpu, const timed_machine *t, pe_error *err)
     cpu->timed = c;
     c->mode = cpu->probe.mode;
     c->account = &t->ledger->cpu[cpu->index];
+    c->group_insns = cpu->insns - t->core.pipeline.window_entries; /* the first miss begins a group */
     c->fills = calloc(t->core.memory.line_fill_entries, sizeof *c->fills);
     c->tlb = c->fills ? pe_tlb_new(&t->core, err) : NULL;
     c->predictor = c->tlb ? pe_predictor_new(&t->core, err) : NULL;
