@@ -202,5 +202,9 @@ pe_status pe_machine_executed(const pe_machine *m, uint32_t cpu, pe_executed *ou
                        m->config.ncpus);
     }
     *out = c->executed;
+    for (size_t who = 0; who < 2; who++) { /* the ledger has these */
+        out->insns[who] = c->account->bill[who].events[PE_COST_INSTRUCTIONS];
+        out->loads[who] = c->account->bill[who].events[PE_COST_L1];
+    }
     return PE_OK;
 }
