@@ -222,12 +222,13 @@ def test_dram_latency_moves_only_what_waits_for_memory() -> None:
 
 def test_a_reset_begins_a_new_bill() -> None:
     with timed(strides(4096, 50, 2), insns=2000) as machine:
-        first = machine.bill()
+        first, tlb, ledger = machine.bill(), machine.cpus[0].tlb, machine.ledger
         machine.reset(RAM)
+        assert (tlb.entries(), ledger.clock()) == ([], 0)
         assert machine.bill().cycles == machine.bill().insns == 0
-        assert machine.cpus[0].tlb.entries() == []
         machine.run(max_insns=2000)
         assert machine.bill() == first
+        assert ledger.clock() == first.cycles
 
 
 @pytest.mark.parametrize("before", ["off", "tlb", "cache"])
