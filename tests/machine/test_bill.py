@@ -51,8 +51,9 @@ def test_categories_add_up_for_any_guest_and_every_run_is_the_same(
     config = MachineConfig(RAM_BYTES, smp=smp, timing=level, core=core)
     (bill, insns), (again, _) = run_random_guest(seed, config), run_random_guest(seed, config)
     assert bill.insns == insns
-    if insns:
-        assert bill.cycles > 0
+    assert (
+        bill.cycles >= insns // 16
+    )  # three a cycle at most; what is not a whole cycle waits for the next block
     assert bill == again
 
 

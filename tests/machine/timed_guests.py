@@ -14,7 +14,7 @@ TABLE, PAGES = RAM + 0x4000, RAM + 0x8000
 FIRST, LAST = RAM + 0x10_0000, RAM + 0x50_0000
 """Where `strides` loads: four megabytes that are mapped page by page."""
 
-_SECTION = 0x1140E  # normal memory, write-back, shareable, kernel and user may write (ARM DDI 0406C B3.5.1)
+_SECTION = 0x11C0E  # normal memory, write-back, shareable, kernel and user may write (ARM DDI 0406C B3.5.1)
 _SMALL = 0x47E
 
 
