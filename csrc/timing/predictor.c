@@ -14,7 +14,7 @@ pe_predictor *pe_predictor_new(const pe_core *core, pe_error *err)
         return NULL;
     }
     pe_predictor *p = calloc(1, sizeof *p);
-    uint8_t *counters = calloc(core->pipeline.history_entries, 1);
+    uint8_t *counters = calloc((core->pipeline.history_entries + 3) / 4, 1);
     if (!p || !counters) {
         free(p);
         free(counters);

@@ -8,7 +8,6 @@
 #define HISTORY_BITS   12u
 #define TARGET_ENTRIES 512u
 #define MAX_RETURNS    256u
-#define COUNTER_MAX    3u
 #define COUNTER_TAKEN  2u /* and above */
 
 struct pe_predictor {
@@ -35,13 +34,13 @@ static inline void predictor_remember(pe_predictor *p, bool taken)
 
 static inline bool predictor_direction_wrong(pe_predictor *p, uint32_t address, bool taken)
 {
-    uint8_t *counter = &p->counters[predictor_mixed(p, address) & p->counter_mask];
-    const bool predicted = *counter >= COUNTER_TAKEN;
-    if (taken && *counter < COUNTER_MAX) {
-        ++*counter;
-    } else if (!taken && *counter > 0) {
-        --*counter;
-    }
+    /* No branch here that the host could mispredict; four counters to a byte, for its cache. */
+    static const uint8_t after[2][4] = {{0, 0, 1, 2}, {1, 2, 3, 3}};
+    const uint32_t index = predictor_mixed(p, address) & p->counter_mask, shift = (index & 3) * 2;
+    uint8_t *byte = &p->counters[index >> 2];
+    const uint32_t counter = *byte >> shift & 3;
+    const bool predicted = counter >= COUNTER_TAKEN;
+    *byte = (uint8_t)(*byte ^ (counter ^ after[taken][counter]) << shift);
     predictor_remember(p, taken);
     return predicted != taken;
 }

@@ -44,21 +44,25 @@ static inline void bill_code(const timed_machine *t, timed_cpu *c, const timed_c
     c->missed = false;
 }
 
+static void __attribute__((noinline)) bill_exception_return(const timed_machine *t, timed_cpu *c)
+{
+    c->executed.exception_returns++;
+    ledger_add(c->account, c->privileged, PE_COST_EXCEPTIONS, t->core.system.exception_return_cycles);
+}
+
 static inline void follow_branch(const timed_machine *t, timed_cpu *c, const timed_code *code, uint32_t next)
 {
     const uint32_t after = c->code_va + code->size, at = after - (code->thumb ? 2 : 4);
-    if (predictor_resolve(c->predictor, (pe_branch)code->branch, at, next, after)) {
+    if (__builtin_expect(predictor_resolve(c->predictor, (pe_branch)code->branch, at, next, after), 0)) {
         ledger_add(c->account, c->privileged, PE_COST_BRANCHES, t->core.pipeline.mispredict_cycles);
     }
-    if (code->branch == PE_BRANCH_EXCEPTION_RETURN && next != after) {
-        c->executed.exception_returns++;
-        ledger_add(c->account, c->privileged, PE_COST_EXCEPTIONS, t->core.system.exception_return_cycles);
+    if (__builtin_expect(code->branch == PE_BRANCH_EXCEPTION_RETURN && next != after, 0)) {
+        bill_exception_return(t, c);
     }
 }
 
-void timed_finish(pe_cpu *cpu, uint32_t next)
+static inline void finish(pe_cpu *cpu, timed_cpu *c, uint32_t next)
 {
-    timed_cpu *c = cpu->timed;
     const timed_code *code = c->code;
     if (!code) {
         return;
@@ -69,6 +73,11 @@ void timed_finish(pe_cpu *cpu, uint32_t next)
     if (code->branch != PE_BRANCH_NONE) {
         follow_branch(t, c, code, next);
     }
+}
+
+void timed_finish(pe_cpu *cpu, uint32_t next)
+{
+    finish(cpu, cpu->timed, next);
 }
 
 void timed_cut(pe_cpu *cpu, uint32_t next)
@@ -108,7 +117,7 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     pe_cpu *cpu = user;
     timed_cpu *c = cpu->timed;
     const uint32_t va = (uint32_t)address;
-    timed_finish(cpu, va);
+    finish(cpu, c, va);
     cpu->block_va = va;
     cpu->block_size = size;
     if (__builtin_expect(cpu->insns >= cpu->deadline || c->account->clock >= c->deadline, 0) && run_block_ends(cpu)) {

@@ -51,8 +51,16 @@ static inline timed_code *timed_code_at(const timed_page *page, uint32_t index)
     return (timed_code *)page->code.data + index;
 }
 
-#define NO_PAGE UINT32_MAX
-#define NO_LINE UINT64_MAX
+/* A page of code that the instruction micro-TLB holds. */
+typedef struct timed_entered {
+    uint32_t page; /* va >> 12, NO_PAGE */
+    timed_page *blocks;
+    uint64_t pa;
+} timed_entered;
+
+#define ENTERED_PAGES 32
+#define NO_PAGE       UINT32_MAX
+#define NO_LINE       UINT64_MAX
 
 struct timed_cpu {
     /* touched by every block */
@@ -63,6 +71,7 @@ struct timed_cpu {
     uint32_t blocks_page; /* va >> 12 of `blocks` */
     timed_page *blocks;
     uint64_t page_pa;
+    timed_entered entered[ENTERED_PAGES]; /* by the low bits of the page */
     ledger_cpu *account;
     uint64_t deadline;            /* in account->clock */
     uint32_t rest[2], l1_rest[2]; /* sixteenths not yet billed, by privilege */
@@ -138,6 +147,7 @@ void timed_translate_again(pe_cpu *cpu, uint32_t va, pe_access access, bool priv
 /* UC_PROT_READ and UC_PROT_WRITE as far as a micro-TLB holds the page: what the soft TLB may let pass unseen. */
 uint32_t timed_seen(const pe_cpu *cpu, uint32_t va);
 bool timed_enter_page(pe_cpu *cpu, uint32_t va);
+void timed_forget_pages(timed_cpu *timed);
 void timed_invalidate_tlb(pe_cpu *cpu, pe_tlbi operation, uint32_t va, uint8_t asid);
 /* Translation registers have changed. */
 void timed_regime_changed(pe_cpu *cpu);
