@@ -272,9 +272,17 @@ typedef enum cp15_result {
 } cp15_result;
 cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value);
 
-/* ---- cycles.c: PMCCNTR, and the registers that start and stop it ---- */
-bool cycles_has(cp15_reg reg, bool read);
-bool cycles_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value); /* false: not for this privilege */
+/* ---- pmu.c: the performance monitors ---- */
+#define PMU_SW_INCR    0x00u /* events that need no cycle model; the others are in timed/events.c */
+#define PMU_CPU_CYCLES 0x11u
+bool pmu_has(cp15_reg reg);
+bool pmu_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value); /* false: undefined, or not for this privilege */
+void pmu_reset(pe_cpu *cpu);
+/* A translation register is written: two events count that. */
+void pmu_note_write(pe_cpu *cpu, cp15_reg reg);
+/* Brings the counters up to now, so that they can be saved; starts them again from restored ones. */
+void pmu_sync(pe_cpu *cpu);
+void pmu_resume(pe_cpu *cpu);
 
 /* ---- scan.c: instructions that no trap reaches ---- */
 bool scan_page_has_untrapped(const uint8_t *host);
