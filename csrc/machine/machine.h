@@ -273,13 +273,17 @@ typedef enum cp15_result {
 cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value);
 
 /* ---- pmu.c: the performance monitors ---- */
-#define PMU_SW_INCR    0x00u /* events that need no cycle model; the others are in timed/events.c */
-#define PMU_CPU_CYCLES 0x11u
+#define PMU_SW_INCR      0x00u /* events; the others are in timed/events.c */
+#define PMU_INST_RETIRED 0x08u
+#define PMU_CPU_CYCLES   0x11u
 bool pmu_has(cp15_reg reg);
-bool pmu_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value); /* false: undefined, or not for this privilege */
+bool pmu_access(pe_cpu *cpu, cp15_reg reg, bool read,
+                uint64_t *value); /* false: undefined, or not for this privilege */
 void pmu_reset(pe_cpu *cpu);
 /* A translation register is written: two events count that. */
 void pmu_note_write(pe_cpu *cpu, cp15_reg reg);
+void pmu_update(pe_cpu *cpu);                       /* output line from the counters; not within a block */
+uint64_t pmu_next_event(const pe_machine *machine); /* in time units; NEVER */
 /* Brings the counters up to now, so that they can be saved; starts them again from restored ones. */
 void pmu_sync(pe_cpu *cpu);
 void pmu_resume(pe_cpu *cpu);

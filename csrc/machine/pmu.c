@@ -47,11 +47,15 @@ static uint32_t bit_of(uint32_t counter)
 
 /* ---- counting ---- */
 
+static uint32_t event_of(const pe_cpu *cpu, uint32_t counter)
+{
+    return counter == CYCLES ? PMU_CPU_CYCLES : state_of(cpu)->counter[counter].type & PMXEVTYPER_EVENT;
+}
+
 static uint64_t event_value(const pe_cpu *cpu, uint32_t counter)
 {
-    const uint32_t event = counter == CYCLES ? PMU_CPU_CYCLES : state_of(cpu)->counter[counter].type & PMXEVTYPER_EVENT;
     uint64_t value = 0; /* and so it stays where the event is not known */
-    timed_event(cpu, event, &value);
+    timed_event(cpu, event_of(cpu, counter), &value);
     return value;
 }
 
@@ -104,6 +108,61 @@ static void advance_all(pe_cpu *cpu)
     advance(cpu, CYCLES);
 }
 
+/* ---- the interrupt: a level (ARM DDI 0406C C12.1.4) ---- */
+
+static bool output(const pmu_state *p)
+{
+    return p->control & PMCR_E && p->overflowed & p->interrupts;
+}
+
+/* Counters whose overflow would raise the line. */
+static uint32_t awaited(const pmu_state *p)
+{
+    return p->control & PMCR_E && !output(p) ? p->enabled & p->interrupts : 0;
+}
+
+void pmu_update(pe_cpu *cpu)
+{
+    const pmu_state *p = state_of(cpu);
+    if (awaited(p)) {
+        advance_all(cpu);
+    }
+    gic_set_level(cpu->machine, cpu->index, BOARD_IRQ_PMU, output(p));
+}
+
+/* When a counter will be at zero again, in time units.  Without a cycle model: cycles pass with time, instructions on
+ * the CPU that runs; all else happens in traps. */
+static uint64_t overflow_time(const pe_cpu *cpu, uint32_t counter)
+{
+    const pe_machine *m = cpu->machine;
+    const pmu_state *p = state_of(cpu);
+    const pmu_counter *c = &p->counter[counter];
+    const uint32_t event = event_of(cpu, counter);
+    const bool divided = counter == CYCLES && p->control & PMCR_D;
+    const uint64_t events =
+        divided ? ((uint64_t)UINT32_MAX + 1 - c->count) * 64 - p->divided % 64 : (uint64_t)UINT32_MAX + 1 - c->count;
+    const uint64_t passed = event_value(cpu, counter) - c->since, left = passed < events ? events - passed : 0;
+    if (event == PMU_CPU_CYCLES) {
+        return (machine_ns(m) + left) * TIME_UNITS_PER_NS;
+    }
+    return event == PMU_INST_RETIRED && cpu == m->current ? machine_time(m) + left * m->slice_share : NEVER;
+}
+
+uint64_t pmu_next_event(const pe_machine *m)
+{
+    uint64_t next = NEVER;
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        const uint32_t counters = awaited(&m->board.pmu[i]);
+        for (uint32_t counter = 0; counters && counter <= CYCLES; counter++) {
+            const uint64_t at = counters & bit_of(counter) ? overflow_time(m->cpu[i], counter) : NEVER;
+            next = at < next ? at : next;
+        }
+    }
+    return next < TIME_HORIZON ? next : NEVER;
+}
+
+/* ---- from outside ---- */
+
 void pmu_reset(pe_cpu *cpu)
 {
     pmu_state *p = state_of(cpu);
@@ -128,26 +187,27 @@ void pmu_note_write(pe_cpu *cpu, cp15_reg reg)
     pmu_state *p = state_of(cpu);
     p->contextidr_writes += !reg.is64 && reg.crn == 13;
     p->ttbr_writes += reg.is64 || (reg.crn == 2 && reg.opc2 < 2);
+    pmu_update(cpu);
 }
 
 /* ---- registers ---- */
 
 enum { /* CRm << 4 | opc2 */
-    PMCR = 0xc0,
-    PMCNTENSET,
-    PMCNTENCLR,
-    PMOVSR,
-    PMSWINC,
-    PMSELR,
-    PMCEID0,
-    PMCEID1,
-    PMCCNTR = 0xd0,
-    PMXEVTYPER,
-    PMXEVCNTR,
-    PMUSERENR = 0xe0,
-    PMINTENSET,
-    PMINTENCLR,
-    PMOVSSET,
+       PMCR = 0xc0,
+       PMCNTENSET,
+       PMCNTENCLR,
+       PMOVSR,
+       PMSWINC,
+       PMSELR,
+       PMCEID0,
+       PMCEID1,
+       PMCCNTR = 0xd0,
+       PMXEVTYPER,
+       PMXEVCNTR,
+       PMUSERENR = 0xe0,
+       PMINTENSET,
+       PMINTENCLR,
+       PMOVSSET,
 };
 
 bool pmu_has(cp15_reg reg)
@@ -247,7 +307,7 @@ static void software_increment(pe_cpu *cpu, uint32_t counters)
 {
     pmu_state *p = state_of(cpu);
     for (uint32_t i = 0; i < event_counters(cpu); i++) {
-        if (counters >> i & 1 && (p->counter[i].type & PMXEVTYPER_EVENT) == PMU_SW_INCR && counter_runs(cpu, i)) {
+        if (counters >> i & 1 && event_of(cpu, i) == PMU_SW_INCR && counter_runs(cpu, i)) {
             add(p, i, 1);
         }
     }
@@ -286,5 +346,13 @@ bool pmu_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
         return false;
     }
     advance_all(cpu);
-    return read ? read_register(cpu, number, value) : write_register(cpu, number, (uint32_t)*value);
+    if (read) {
+        return read_register(cpu, number, value);
+    }
+    const bool known = write_register(cpu, number, (uint32_t)*value);
+    pmu_update(cpu);
+    if (awaited(state_of(cpu))) {
+        run_kick(cpu->machine);
+    }
+    return known;
 }

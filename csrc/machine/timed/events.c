@@ -11,7 +11,6 @@ enum {
     L1D_TLB_REFILL = 0x05,
     LD_RETIRED = 0x06, /* of Cortex-A7 alone, with ST_RETIRED: whether their condition holds or not */
     ST_RETIRED = 0x07,
-    INST_RETIRED = 0x08,
     EXC_TAKEN = 0x09,
     EXC_RETURN = 0x0a,
     CID_WRITE_RETIRED = 0x0b,
@@ -60,7 +59,7 @@ static bool always_known(const pe_cpu *cpu, uint32_t event, uint64_t *count)
     const pmu_state *p = &cpu->machine->board.pmu[cpu->index];
     switch (event) {
     case PMU_CPU_CYCLES: *count = cpu->timed ? cpu->timed->account->clock : machine_ns(cpu->machine); return true;
-    case INST_RETIRED: *count = cpu->insns; return true;
+    case PMU_INST_RETIRED: *count = cpu->insns; return true;
     case CID_WRITE_RETIRED: *count = p->contextidr_writes; return true;
     case TTBR_WRITE_RETIRED: *count = p->ttbr_writes; return true;
     default: return false;
