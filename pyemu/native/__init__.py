@@ -11,13 +11,16 @@ import ctypes
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import unicorn  # noqa: F401  (loads libunicorn, which the C side finds with RTLD_NOLOAD)
 
 from pyemu.native._native import ffi, lib
 
-__all__ = ["NativeError", "check", "check_handle", "error", "ffi", "lib", "load_capstone"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Face", "NativeError", "check", "check_handle", "error", "ffi", "lib", "load_capstone"]
 
 
 class NativeError(Exception):
@@ -44,6 +47,38 @@ def check_handle(handle: Any, err: Any) -> Any:
     if handle == ffi.NULL:
         raise NativeError(err.status, ffi.string(err.text).decode(errors="replace"))
     return handle
+
+
+class Face:
+    """The Python side of an opaque handle: one of its own, or one that belongs to a machine.
+
+    A borrowed handle keeps its owner alive, and is gone when the owner is closed.
+    """
+
+    def __init__(self, handle: Any, free: Any) -> None:
+        self._handle = ffi.gc(handle, free)
+        self._owner: Any = None
+
+    @classmethod
+    def borrow(cls, handle: Any, owner: Any) -> Self:
+        """A view of a handle that belongs to ``owner``, whose ``handle`` raises ValueError once closed."""
+        face = cls.__new__(cls)
+        face._handle, face._owner = handle, owner
+        return face
+
+    @property
+    def handle(self) -> Any:
+        """For a call into the C core that only looks; ValueError once the owner is closed."""
+        if self._owner is not None:
+            self._owner.handle  # noqa: B018  (raises)
+        return self._handle
+
+    @property
+    def own_handle(self) -> Any:
+        """For a call that changes something; ValueError for what belongs to a machine."""
+        if self._owner is not None:
+            raise ValueError(f"this {type(self).__name__} belongs to a machine: only its guest changes it")
+        return self._handle
 
 
 @cache
