@@ -300,6 +300,8 @@ bool pmu_has(cp15_reg reg);
 bool pmu_access(pe_cpu *cpu, cp15_reg reg, bool read,
                 uint64_t *value); /* false: undefined, or not for this privilege */
 void pmu_reset(pe_cpu *cpu);
+/* From here on this privilege executes; only a cycle model knows. */
+void pmu_change_privilege(pe_cpu *cpu, bool privileged);
 /* A translation register is written: two events count that. */
 void pmu_note_write(pe_cpu *cpu, cp15_reg reg);
 void pmu_update(pe_cpu *cpu);                       /* output line from the counters; not within a block */

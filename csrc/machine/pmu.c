@@ -59,20 +59,19 @@ static uint64_t event_value(const pe_cpu *cpu, uint32_t counter)
     return value;
 }
 
-/* The machine is in Non-secure state always.  Without a cycle model nobody knows when the privilege changes. */
-static bool mode_counts(const pe_cpu *cpu, uint32_t type)
+/* The machine is in Non-secure state always. */
+static bool type_counts(uint32_t type, bool privileged)
 {
-    if (!cpu->timed) {
-        return true;
-    }
-    return state_of(cpu)->privileged ? !(type & PMXEVTYPER_P) == !(type & PMXEVTYPER_NSK)
-                                     : !(type & PMXEVTYPER_U) == !(type & PMXEVTYPER_NSU);
+    return privileged ? !(type & PMXEVTYPER_P) == !(type & PMXEVTYPER_NSK)
+                      : !(type & PMXEVTYPER_U) == !(type & PMXEVTYPER_NSU);
 }
 
+/* Without a cycle model nobody knows when the privilege changes: then every counter counts at both. */
 static bool counter_runs(const pe_cpu *cpu, uint32_t counter)
 {
     const pmu_state *p = state_of(cpu);
-    return p->control & PMCR_E && p->enabled & bit_of(counter) && mode_counts(cpu, p->counter[counter].type);
+    return p->control & PMCR_E && p->enabled & bit_of(counter) &&
+           (!cpu->timed || type_counts(p->counter[counter].type, p->privileged));
 }
 
 static void add(pmu_state *p, uint32_t counter, uint64_t events)
@@ -130,22 +129,43 @@ void pmu_update(pe_cpu *cpu)
     gic_set_level(cpu->machine, cpu->index, BOARD_IRQ_PMU, output(p));
 }
 
-/* When a counter will be at zero again, in time units.  Without a cycle model: cycles pass with time, instructions on
- * the CPU that runs; all else happens in traps. */
+/* Events until a counter is at zero again. */
+static uint64_t events_left(const pe_cpu *cpu, uint32_t counter)
+{
+    const pmu_state *p = state_of(cpu);
+    const pmu_counter *c = &p->counter[counter];
+    const uint64_t counts = (uint64_t)UINT32_MAX + 1 - c->count;
+    const uint64_t events = counter == CYCLES && p->control & PMCR_D ? counts * 64 - p->divided % 64 : counts;
+    const uint64_t passed = event_value(cpu, counter) - c->since;
+    return passed < events ? events - passed : 0;
+}
+
+/* Only of cycles it is known when they come.  Other events are looked at again when, at one in a cycle, an eighth of
+ * those left had come, so that an overflow is late by few of them. */
+#define LOOK_AGAIN_CYCLES 64u
+static uint64_t overflow_clock(const pe_cpu *cpu, uint32_t counter)
+{
+    const uint64_t left = events_left(cpu, counter), now = cpu->timed->account->clock;
+    if (event_of(cpu, counter) == PMU_CPU_CYCLES || !left) {
+        return now + left;
+    }
+    return now + (left / 8 > LOOK_AGAIN_CYCLES ? left / 8 : LOOK_AGAIN_CYCLES);
+}
+
+/* When a counter may be at zero again, in time units.  Without a cycle model cycles pass with time, instructions on the
+ * CPU that runs, and all else happens in traps; with one everything happens on the CPU that runs. */
 static uint64_t overflow_time(const pe_cpu *cpu, uint32_t counter)
 {
     const pe_machine *m = cpu->machine;
-    const pmu_state *p = state_of(cpu);
-    const pmu_counter *c = &p->counter[counter];
     const uint32_t event = event_of(cpu, counter);
-    const bool divided = counter == CYCLES && p->control & PMCR_D;
-    const uint64_t events =
-        divided ? ((uint64_t)UINT32_MAX + 1 - c->count) * 64 - p->divided % 64 : (uint64_t)UINT32_MAX + 1 - c->count;
-    const uint64_t passed = event_value(cpu, counter) - c->since, left = passed < events ? events - passed : 0;
-    if (event == PMU_CPU_CYCLES) {
-        return (machine_ns(m) + left) * TIME_UNITS_PER_NS;
+    if (cpu->timed) {
+        return cpu == m->current && counter_runs(cpu, counter) ? timed_time_at(m, overflow_clock(cpu, counter)) : NEVER;
     }
-    return event == PMU_INST_RETIRED && cpu == m->current ? machine_time(m) + left * m->slice_share : NEVER;
+    if (event == PMU_CPU_CYCLES) {
+        return (machine_ns(m) + events_left(cpu, counter)) * TIME_UNITS_PER_NS;
+    }
+    const bool runs = event == PMU_INST_RETIRED && cpu == m->current;
+    return runs ? machine_time(m) + events_left(cpu, counter) * m->slice_share : NEVER;
 }
 
 uint64_t pmu_next_event(const pe_machine *m)
@@ -179,6 +199,19 @@ void pmu_resume(pe_cpu *cpu)
 {
     for (uint32_t i = 0; i <= CYCLES; i++) {
         state_of(cpu)->counter[i].since = event_value(cpu, i);
+    }
+}
+
+void pmu_change_privilege(pe_cpu *cpu, bool privileged)
+{
+    pmu_state *p = state_of(cpu);
+    const bool matters = p->control & PMCR_E && p->enabled & p->filtered;
+    if (matters) {
+        advance_all(cpu);
+    }
+    p->privileged = privileged;
+    if (matters && awaited(p)) {
+        run_kick(cpu->machine);
     }
 }
 
@@ -294,13 +327,14 @@ static void write_control(pe_cpu *cpu, uint32_t value)
 static void write_type(pe_cpu *cpu, uint32_t value)
 {
     pmu_state *p = state_of(cpu);
-    pmu_counter *c = selected(cpu);
-    if (c) {
-        c->type = value & (PMXEVTYPER_MODES | PMXEVTYPER_EVENT);
-        c->since = event_value(cpu, p->selected);
-    } else if (p->selected == CYCLES_SELECTED) {
-        p->counter[CYCLES].type = value & PMXEVTYPER_MODES;
+    if (!selected(cpu) && p->selected != CYCLES_SELECTED) {
+        return;
     }
+    const uint32_t counter = selected(cpu) ? p->selected : CYCLES;
+    p->counter[counter].type = value & (counter == CYCLES ? PMXEVTYPER_MODES : PMXEVTYPER_MODES | PMXEVTYPER_EVENT);
+    p->counter[counter].since = event_value(cpu, counter);
+    const bool everywhere = type_counts(value, true) && type_counts(value, false);
+    p->filtered = everywhere ? p->filtered & ~bit_of(counter) : p->filtered | bit_of(counter);
 }
 
 static void software_increment(pe_cpu *cpu, uint32_t counters)

@@ -66,7 +66,8 @@ typedef struct pmu_state {
     uint32_t enabled, overflowed, interrupts; /* a bit for each counter; PMCCNTR: 31 */
     uint32_t selected, user;                  /* PMSELR, PMUSERENR */
     uint32_t divided;                         /* cycles counted towards the next 64 */
-    uint32_t privileged;                      /* of what was executed since */
+    uint32_t filtered;                        /* counters that do not count at every privilege */
+    uint32_t privileged;                      /* what is executed now */
 } pmu_state;
 
 #define UART_FIFO 16

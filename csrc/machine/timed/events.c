@@ -34,7 +34,6 @@ enum {
     L2D_CACHE_ST = 0x51,
     L2D_CACHE_REFILL_LD = 0x52,
     L2D_CACHE_REFILL_ST = 0x53,
-    L2D_CACHE_INVAL = 0x58,
     LD_SPEC = 0x70,
     ST_SPEC = 0x71,
     LDST_SPEC = 0x72,
@@ -142,7 +141,6 @@ static bool of_l2(const pe_cache_stats *s, uint32_t event, uint64_t *count)
     case L2D_CACHE_REFILL_LD: *count = s->read_misses; return true;
     case L2D_CACHE_REFILL_ST: *count = s->fills - s->read_misses; return true;
     case L2D_CACHE_WB: *count = s->write_backs; return true;
-    case L2D_CACHE_INVAL: *count = s->invalidations; return true;
     default: return false;
     }
 }
@@ -157,14 +155,13 @@ static uint64_t memory_accesses(const pe_caches *caches, const pe_cpu *cpu)
     return d->reads + d->writes + c->executed.uncached - (cpu->machine->timed->core.walk.through_l1d ? walks : 0);
 }
 
-/* L2 does not know which CPU its accesses came from. */
 static bool of_caches(const pe_caches *caches, const pe_cpu *cpu, uint32_t event, uint64_t *count)
 {
     if (event == MEM_ACCESS) {
         *count = memory_accesses(caches, cpu);
         return true;
     }
-    return of_l1(caches, cpu, event, count) || (caches->ncpus == 1 && of_l2(&caches->l2.stats, event, count));
+    return of_l1(caches, cpu, event, count) || of_l2(&caches->l2_by_cpu[cpu->index], event, count);
 }
 
 bool timed_event(const pe_cpu *cpu, uint32_t event, uint64_t *count)
