@@ -295,9 +295,6 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     clock_leave();
     m->time = machine_time(m);
     m->current = NULL;
-    if (m->timed) {
-        timed_free_garbage(m->timed);
-    }
     timer_update_all(m);
     return status;
 }

@@ -43,7 +43,8 @@ static pe_status make_cpu(pe_cpu *cpu, const timed_machine *t, pe_error *err)
     c->fills = calloc(t->core.memory.line_fill_entries, sizeof *c->fills);
     c->tlb = c->fills ? pe_tlb_new(&t->core, err) : NULL;
     c->predictor = c->tlb ? pe_predictor_new(&t->core, err) : NULL;
-    c->page = c->blocks_page = NO_PAGE;
+    c->blocks_page = NO_PAGE;
+    timed_forget_pages(c);
     c->fetched_line = NO_LINE;
     c->deadline = NEVER;
     if (c->tlb) {
@@ -209,5 +210,9 @@ pe_status pe_machine_executed(const pe_machine *m, uint32_t cpu, pe_executed *ou
                        m->config.ncpus);
     }
     *out = c->executed;
+    for (size_t who = 0; who < 2; who++) { /* the ledger has these */
+        out->insns[who] = c->account->bill[who].events[PE_COST_INSTRUCTIONS];
+        out->loads[who] = c->account->bill[who].events[PE_COST_L1];
+    }
     return PE_OK;
 }
