@@ -225,22 +225,23 @@ void pmu_note_write(pe_cpu *cpu, cp15_reg reg)
 
 /* ---- registers ---- */
 
-enum { /* CRm << 4 | opc2 */
-       PMCR = 0xc0,
-       PMCNTENSET,
-       PMCNTENCLR,
-       PMOVSR,
-       PMSWINC,
-       PMSELR,
-       PMCEID0,
-       PMCEID1,
-       PMCCNTR = 0xd0,
-       PMXEVTYPER,
-       PMXEVCNTR,
-       PMUSERENR = 0xe0,
-       PMINTENSET,
-       PMINTENCLR,
-       PMOVSSET,
+/* CRm << 4 | opc2 */
+enum {
+    PMCR = 0xc0,
+    PMCNTENSET,
+    PMCNTENCLR,
+    PMOVSR,
+    PMSWINC,
+    PMSELR,
+    PMCEID0,
+    PMCEID1,
+    PMCCNTR = 0xd0,
+    PMXEVTYPER,
+    PMXEVCNTR,
+    PMUSERENR = 0xe0,
+    PMINTENSET,
+    PMINTENCLR,
+    PMOVSSET,
 };
 
 bool pmu_has(cp15_reg reg)

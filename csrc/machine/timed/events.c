@@ -76,16 +76,18 @@ static bool of_tlbs(const pe_tlb_stats *s, uint32_t event, uint64_t *count)
     }
 }
 
-static bool of_instructions(const pe_executed *e, uint32_t event, uint64_t *count)
+static bool of_instructions(const pe_cpu *cpu, uint32_t event, uint64_t *count)
 {
+    pe_executed e;
+    pe_machine_executed(cpu->machine, cpu->index, &e, NULL);
     switch (event) {
-    case EXC_TAKEN: *count = e->exceptions; return true;
-    case EXC_RETURN: *count = e->exception_returns; return true;
+    case EXC_TAKEN: *count = e.exceptions; return true;
+    case EXC_RETURN: *count = e.exception_returns; return true;
     case LD_RETIRED:
-    case LD_SPEC: *count = both(e->loads); return true;
+    case LD_SPEC: *count = both(e.loads); return true;
     case ST_RETIRED:
-    case ST_SPEC: *count = both(e->stores); return true;
-    case LDST_SPEC: *count = both(e->loads) + both(e->stores); return true;
+    case ST_SPEC: *count = both(e.stores); return true;
+    case LDST_SPEC: *count = both(e.loads) + both(e.stores); return true;
     default: return false;
     }
 }
@@ -177,6 +179,6 @@ bool timed_event(const pe_cpu *cpu, uint32_t event, uint64_t *count)
         return false;
     }
     const pe_caches *caches = cpu->machine->timed->caches;
-    return of_tlbs(&c->tlb->stats, event, count) || of_instructions(&c->executed, event, count) ||
+    return of_tlbs(&c->tlb->stats, event, count) || of_instructions(cpu, event, count) ||
            of_branches(c->predictor, event, count) || (caches && of_caches(caches, cpu, event, count));
 }
