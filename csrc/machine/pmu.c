@@ -158,6 +158,10 @@ static uint64_t overflow_time(const pe_cpu *cpu, uint32_t counter)
 {
     const pe_machine *m = cpu->machine;
     const uint32_t event = event_of(cpu, counter);
+    uint64_t value;
+    if (!timed_event(cpu, event, &value)) {
+        return NEVER;
+    }
     if (cpu->timed) {
         return cpu == m->current && counter_runs(cpu, counter) ? timed_time_at(m, overflow_clock(cpu, counter)) : NEVER;
     }

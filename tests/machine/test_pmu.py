@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pyemu.config import MachineConfig
 from pyemu.machine import Machine
 from pyemu.timing import PmuEvent
 from tests.machine.pmu_guest import (
@@ -34,36 +32,11 @@ from tests.machine.pmu_guest import (
     E,
     P,
     PerfGuest,
+    run_perf,
 )
-from tests.machine.traps.guest import (
-    CONTEXTIDR,
-    CPSIE_I,
-    LOG,
-    NOP,
-    SMALL,
-    SVC,
-    TTBR0,
-    UNDEF,
-    VBAR,
-    WFI,
-    exceptions,
-    ldr,
-    logged,
-    store,
-)
+from tests.machine.traps.guest import CONTEXTIDR, NOP, SMALL, TTBR0, UNDEF, exceptions, ldr, logged
 
 CORTEX_A7 = replace(SMALL, cpu="cortex-a7")
-Program = Callable[[PerfGuest], None]
-
-
-def run(program: Program, config: MachineConfig = SMALL) -> list[int]:
-    """What the program logs."""
-    guest = PerfGuest()
-    program(guest)
-    guest.exit()
-    with Machine(config) as machine:
-        guest.run(machine)
-        return logged(machine)
 
 
 # ---- registers ----
@@ -89,7 +62,7 @@ def test_a_register_keeps_what_it_has_of_a_word_of_ones(
         guest.set_cp15(register, 0xFFFF_FFFF & ~(E if register is PMCR else 0))
         guest.log_register(register)
 
-    before, after = run(program)
+    before, after = run_perf(program)
     assert before == (0x410F_3000 if register is PMCR else 0)
     assert after == read_back & ~(E if register is PMCR else 0)
 
@@ -107,7 +80,7 @@ def test_bits_are_set_and_cleared_by_ones(
         guest.set_cp15(clearing, 0x8000_0003)
         guest.log_register(setting)
 
-    assert run(program) == [0x8000_0037, 0x34]
+    assert run_perf(program) == [0x8000_0037, 0x34]
 
 
 def test_each_counter_has_an_event_and_a_count_of_its_own() -> None:
@@ -123,7 +96,7 @@ def test_each_counter_has_an_event_and_a_count_of_its_own() -> None:
         guest.log_register(PMCCNTR)
 
     expected = [word for n in range(6) for word in (0xF800_0000 | n, 1000 + n)]
-    assert run(program) == [*expected, 0xF800_0000, 0, 0]
+    assert run_perf(program) == [*expected, 0xF800_0000, 0, 0]
 
 
 def test_a_selector_without_a_counter_is_harmless() -> None:
@@ -138,7 +111,7 @@ def test_a_selector_without_a_counter_is_harmless() -> None:
             guest.log_register(PMXEVCNTR)
         guest.log_counters(6)
 
-    assert run(program) == [*[0] * 52, *[7 * n for n in range(6)], 0]
+    assert run_perf(program) == [*[0] * 52, *[7 * n for n in range(6)], 0]
 
 
 def test_a_cortex_a7_has_four_counters() -> None:
@@ -149,7 +122,7 @@ def test_a_cortex_a7_has_four_counters() -> None:
         guest.program(4, PmuEvent.INST_RETIRED, 9)
         guest.log_register(PMXEVCNTR)
 
-    assert run(program, CORTEX_A7) == [0x4107_2000, 0x8000_000F, 0]
+    assert run_perf(program, CORTEX_A7) == [0x4107_2000, 0x8000_000F, 0]
 
 
 def test_pmceid_lists_what_is_counted_without_a_cycle_model() -> None:
@@ -164,9 +137,23 @@ def test_pmceid_lists_what_is_counted_without_a_cycle_model() -> None:
         PmuEvent.CPU_CYCLES,
         PmuEvent.TTBR_WRITE_RETIRED,
     )
-    assert run(program) == [sum(1 << event for event in events), 0]
+    assert run_perf(program) == [sum(1 << event for event in events), 0]
     a7 = [event for event in events if event is not PmuEvent.TTBR_WRITE_RETIRED]
-    assert run(program, CORTEX_A7) == [sum(1 << event for event in a7), 0]
+    assert run_perf(program, CORTEX_A7) == [sum(1 << event for event in a7), 0]
+
+
+def test_what_no_register_has_is_undefined() -> None:
+    guest = PerfGuest()
+    numbers = [(9, 0, 13, 3), (9, 0, 13, 7), (9, 0, 14, 4), (9, 0, 14, 7), (9, 1, 12, 0), (14, 0, 8, 0)]
+    for register in numbers:
+        guest.mrc(register, 0)
+        guest.mcr(register, 0)
+    guest.mrc(PMSWINC, 0)
+    guest.mcr(PMCEID0, 0)
+    guest.exit()
+    with Machine(SMALL) as machine:
+        guest.run(machine)
+        assert [each.kind for each in exceptions(machine)] == [UNDEF] * (2 * len(numbers) + 2)
 
 
 # ---- counting ----
@@ -179,7 +166,7 @@ def test_counted_instructions_are_those_of_the_loop() -> None:
         guest.loop(1000, NOP, NOP)
         guest.log_counters(1)
 
-    first, first_cycles, second, second_cycles = run(program)
+    first, first_cycles, second, second_cycles = run_perf(program)
     # behind the read, or in front of it: log; PMCCNTR to log; the loop's MOVW and MOVT; MOVW, MOVT, PMSELR
     assert second - first == 1 + 2 + 2 + 4 * 1000 + 3 + 1
     assert second_cycles - first_cycles == second - first
@@ -196,7 +183,7 @@ def test_a_counter_counts_only_while_it_and_all_are_enabled() -> None:
         guest.loop(100)
         guest.log_counters(2)
 
-    before, after, stopped = (run(program)[i : i + 3] for i in (0, 3, 6))
+    before, after, stopped = (run_perf(program)[i : i + 3] for i in (0, 3, 6))
     assert after[0] == before[0] < 10
     assert after[1] >= before[1] + 200
     assert stopped == after
@@ -208,7 +195,7 @@ def test_an_event_that_is_not_known_is_never_counted() -> None:
         guest.loop(100, ldr(1, 11))
         guest.log_counters(4)
 
-    assert run(program)[:4] == [0, 0, 0, 0]
+    assert run_perf(program)[:4] == [0, 0, 0, 0]
 
 
 def test_a_counter_goes_on_from_its_value_when_its_event_changes() -> None:
@@ -221,7 +208,7 @@ def test_a_counter_goes_on_from_its_value_when_its_event_changes() -> None:
         guest.op(NOP, NOP)
         guest.log_register(PMXEVCNTR)
 
-    assert run(program) == [103]
+    assert run_perf(program) == [103]
 
 
 def test_software_increments_go_to_enabled_counters_of_that_event() -> None:
@@ -234,7 +221,7 @@ def test_software_increments_go_to_enabled_counters_of_that_event() -> None:
         guest.set_cp15(PMSWINC, 0xF)
         guest.log_counters(4)
 
-    assert run(program)[:4] == [2, 1, 0, 0]
+    assert run_perf(program)[:4] == [2, 1, 0, 0]
 
 
 def test_writes_of_contextidr_and_ttbr_are_counted() -> None:
@@ -247,7 +234,7 @@ def test_writes_of_contextidr_and_ttbr_are_counted() -> None:
         guest.mcrr((1, 2), 0, 1)
         guest.log_counters(2)
 
-    assert run(program)[:2] == [3, 3]
+    assert run_perf(program)[:2] == [3, 3]
 
 
 def test_pmcr_resets_event_counters_and_the_cycle_counter_each_by_its_bit() -> None:
@@ -262,7 +249,7 @@ def test_pmcr_resets_event_counters_and_the_cycle_counter_each_by_its_bit() -> N
             guest.log_register(PMOVSR)
             guest.log_register(PMCR)
 
-    values = run(program)
+    values = run_perf(program)
     assert values[:9] == [0, 0, 0, 0, 0, 0, 0x77, ALL, 0x410F_3000]
     assert values[9:] == [5, 0, 0, 0, 0, 6, 0, ALL, 0x410F_3000]
 
@@ -275,7 +262,7 @@ def test_every_64th_cycle_is_counted_without_loss() -> None:
             guest.mrc(PMCCNTR, 0)
         guest.log(0)
 
-    assert run(program) == [1]
+    assert run_perf(program) == [1]
 
 
 def test_conditional_and_thumb_accesses_are_the_same_registers() -> None:
@@ -289,179 +276,7 @@ def test_conditional_and_thumb_accesses_are_the_same_registers() -> None:
         guest.log(1)
         guest.log_register(PMCR)
 
-    assert run(program) == [3, 0x410F_3000]
-
-
-# ---- overflow ----
-
-
-def test_an_overflow_sets_the_flag_of_its_counter() -> None:
-    def program(guest: PerfGuest) -> None:
-        guest.count(PmuEvent.INST_RETIRED, PmuEvent.INST_RETIRED, PmuEvent.SW_INCR)
-        guest.set_cp15(PMSELR, 1)
-        guest.set_cp15(PMXEVCNTR, 0xFFFF_FFF0)
-        guest.set_cp15(PMSELR, 2)
-        guest.set_cp15(PMXEVCNTR, 0xFFFF_FFFF)
-        guest.log_register(PMOVSR)
-        guest.loop(10, NOP)
-        guest.log_register(PMOVSR)
-        guest.set_cp15(PMSWINC, 4)
-        guest.set_cp15(PMCCNTR, 0xFFFF_FFFE)
-        guest.op(NOP, NOP)
-        guest.set_cp15(PMOVSR, 2)
-        guest.log_register(PMOVSR)
-        guest.log_counters(3)
-
-    before, after, last, *counters = run(program)
-    assert (before, after, last) == (0, 2, CYCLES | 4)
-    assert counters[1] < 100
-    assert counters[2] == 0
-    assert counters[3] < 30
-
-
-def listen(guest: PerfGuest) -> None:
-    """The controller lets INTID 23 of this CPU through; a handler clears PMINTEN and logs LR."""
-    for address, value in ((0x0800_0000, 1), (0x0800_0100, 1 << 23), (0x0801_0000, 1), (0x0801_0004, 0xFF)):
-        guest.mov(0, address)
-        guest.mov(1, value)
-        guest.op(store(1, 0))
-    guest.b("listening")
-    while guest.here % 32:
-        guest.op(NOP)
-    guest.label("vectors")
-    guest.op(*[NOP] * 6, 0xE3E0C000)  # mvn r12, #0
-    guest.mcr(PMINTENCLR, 12)
-    guest.log(14)
-    guest.op(0xE25EF004)  # subs pc, lr, #4
-    guest.label("listening")
-    guest.mov_label(0, "vectors")
-    guest.mcr(VBAR, 0)
-
-
-@pytest.mark.parametrize("event", [PmuEvent.INST_RETIRED, PmuEvent.CPU_CYCLES])
-def test_an_overflow_interrupts_where_it_happens(event: PmuEvent) -> None:
-    def program(guest: PerfGuest) -> None:
-        listen(guest)
-        guest.reset_counters()
-        guest.program(3, event, -40_000 & 0xFFFF_FFFF)
-        guest.set_cp15(PMINTENSET, 1 << 3)
-        guest.op(CPSIE_I)
-        guest.start()
-        guest.loop(100_000, NOP, NOP)
-        guest.log_register(PMOVSR)
-
-    guest = PerfGuest()
-    program(guest)
-    guest.exit()
-    with Machine(SMALL) as machine:
-        machine.load(guest.code())
-        for _ in range(100):
-            machine.run(max_insns=1000)
-            if machine.reg("r11") != LOG:
-                break
-        assert 9_999 <= 100_000 - machine.reg("r9") <= 10_000 + 250
-        taken = machine.stats()["irqs"]
-        guest.run(machine)
-        lr, flags = logged(machine)
-    assert taken == 1
-    assert guest.origin < lr < guest.here
-    assert flags == 8
-
-
-def test_the_interrupt_line_is_up_while_flag_enable_and_control_are() -> None:
-    def program(guest: PerfGuest) -> None:
-        guest.set_cp15(PMINTENSET, 0x8000_0000)
-        guest.set_cp15(PMOVSSET, 0x8000_0000)
-        lines: list[tuple[tuple[int, int, int, int], int]] = [
-            (PMCR, E),
-            (PMCR, 0),
-            (PMCR, E),
-            (PMINTENCLR, CYCLES),
-            (PMINTENSET, CYCLES),
-            (PMOVSR, CYCLES),
-            (PMOVSSET, 1),
-        ]
-        for register, value in lines:
-            guest.set_cp15(register, value)
-            guest.mov(0, 0x0800_0200)  # GICD_ISPENDR0
-            guest.op(ldr(0, 0))
-            guest.log(0)
-
-    assert [word >> 23 for word in run(program)] == [1, 0, 1, 0, 1, 0, 0]
-
-
-def test_an_overflow_of_the_cycle_counter_ends_a_wait() -> None:
-    def program(guest: PerfGuest) -> None:
-        listen(guest)
-        guest.set_cp15(PMCCNTR, -1_000_000 & 0xFFFF_FFFF)
-        guest.set_cp15(PMCNTENSET, CYCLES)
-        guest.set_cp15(PMINTENSET, CYCLES)
-        guest.start()
-        guest.op(WFI)
-        guest.log_register(PMCCNTR)
-        guest.log_register(PMOVSR)
-
-    cycles, flags = run(program)
-    assert cycles < 10
-    assert flags == CYCLES
-
-
-# ---- user mode ----
-
-FOR_USERS = {
-    "read": [
-        *(PMCR, PMCNTENSET, PMCNTENCLR, PMOVSR, PMSELR, PMCEID0, PMCEID1, PMCCNTR, PMXEVTYPER, PMXEVCNTR),
-        PMOVSSET,
-    ],
-    "write": [
-        *(PMCR, PMCNTENSET, PMCNTENCLR, PMOVSR, PMSWINC, PMSELR, PMCCNTR, PMXEVTYPER, PMXEVCNTR, PMOVSSET)
-    ],
-}
-
-
-def undefined_in_user_mode(enable: int, way: str, register: tuple[int, int, int, int]) -> bool:
-    guest = PerfGuest()
-    guest.set_cp15(PMUSERENR, enable)
-    guest.mov(0, 0)
-    guest.user()
-    getattr(guest, {"read": "mrc", "write": "mcr"}[way])(register, 0)
-    guest.privileged()
-    guest.exit()
-    with Machine(SMALL) as machine:
-        guest.run(machine)
-        kinds = [each.kind for each in exceptions(machine)]
-    assert kinds in ([SVC], [UNDEF, SVC])
-    return UNDEF in kinds
-
-
-@pytest.mark.parametrize("way", ["read", "write"])
-def test_user_mode_has_the_counters_where_pmuserenr_lets_it(way: str) -> None:
-    for register in FOR_USERS[way]:
-        assert undefined_in_user_mode(0, way, register), register
-        assert not undefined_in_user_mode(1, way, register), register
-
-
-def test_user_mode_never_has_interrupts_and_reads_pmuserenr_always() -> None:
-    for enable in (0, 1):
-        assert not undefined_in_user_mode(enable, "read", PMUSERENR)
-        assert undefined_in_user_mode(enable, "write", PMUSERENR)
-        for register in (PMINTENSET, PMINTENCLR):
-            for way in ("read", "write"):
-                assert undefined_in_user_mode(enable, way, register)
-
-
-def test_what_no_register_has_is_undefined() -> None:
-    guest = PerfGuest()
-    numbers = [(9, 0, 13, 3), (9, 0, 13, 7), (9, 0, 14, 4), (9, 0, 14, 7), (9, 1, 12, 0), (14, 0, 8, 0)]
-    for register in numbers:
-        guest.mrc(register, 0)
-        guest.mcr(register, 0)
-    guest.mrc(PMSWINC, 0)
-    guest.mcr(PMCEID0, 0)
-    guest.exit()
-    with Machine(SMALL) as machine:
-        guest.run(machine)
-        assert [each.kind for each in exceptions(machine)] == [UNDEF] * (2 * len(numbers) + 2)
+    assert run_perf(program) == [3, 0x410F_3000]
 
 
 # ---- the machine around them ----

@@ -11,28 +11,20 @@ from pyemu.config import MachineConfig
 from pyemu.machine import Bill, Machine
 from pyemu.mmu import Access
 from pyemu.timing import Branch, Cost, PmuEvent
-from tests.machine.pmu_guest import (
-    PMCEID0,
-    PerfGuest,
-)
+from tests.machine.pmu_guest import CACHE, PMCEID0, TLB, PerfGuest, Program
 from tests.machine.traps.guest import (
     CONTEXTIDR,
     DSB,
     FREE,
-    ISB,
+    HVC,
     NOP,
-    SCTLR,
-    SMALL,
     Tables,
     ldr,
     logged,
     store,
 )
 
-TLB, CACHE = (replace(SMALL, timing=timing) for timing in ("tlb", "cache"))
-Program = Callable[[PerfGuest], None]
-
-# What each event must be, from the bill of CPU 0; those of _CACHED only with modelled caches.
+# What each event must be, from the bill of CPU 0; those of CACHED only with modelled caches.
 _IMMEDIATE = (Branch.DIRECT, Branch.CONDITIONAL, Branch.CALL)
 _INDIRECT = (Branch.INDIRECT, Branch.CALL_INDIRECT, Branch.RETURN)
 
@@ -96,14 +88,6 @@ CACHED: Mapping[PmuEvent, Callable[[Bill], int]] = {
 }
 
 
-def caches_on(guest: PerfGuest) -> None:
-    guest.mmu_on()
-    guest.mrc(SCTLR, 0)
-    guest.op(0xE3800A01, 0xE3800004)  # orr r0, r0, #0x1000; orr r0, r0, #4: I, C
-    guest.mcr(SCTLR, 0)
-    guest.op(ISB)
-
-
 def stride(guest: PerfGuest, turns: int, count: int, step: int, *access: int, base: int = FREE) -> None:
     """Goes over count places, turns times: r8 points at one of them for the access."""
     name = f"turns {guest.here:#x}"
@@ -141,7 +125,7 @@ def difference(before: Bill, after: Bill, count: Callable[[Bill], int]) -> int:
 def measure(program: Program, config: MachineConfig, *events: int) -> tuple[list[int], Bill, Bill]:
     """Six counters at most, and PMCCNTR; the bill where they were started and stopped."""
     guest = PerfGuest()
-    caches_on(guest)
+    guest.caches_on()
     guest.count(*events)
     guest.label("begin")
     program(guest)
@@ -185,3 +169,90 @@ def test_pmceid_lists_what_the_model_knows() -> None:
         with Machine(config) as machine:
             guest.run(machine)
             assert logged(machine) == [sum(1 << event for event in events if event < 32)]
+
+
+# ---- known patterns ----
+
+
+def refills(program: Program, config: MachineConfig, *events: PmuEvent) -> list[int]:
+    return measure(program, config, *events)[0][:-1]
+
+
+@pytest.mark.parametrize("config", [TLB, CACHE], ids=["tlb", "cache"])
+def test_data_tlb_refills_are_those_of_the_pages_that_were_touched(config: MachineConfig) -> None:
+    events = (PmuEvent.L1D_TLB_REFILL, PmuEvent.L1D_TLB_REFILL_LD, PmuEvent.L1D_TLB_REFILL_ST)
+
+    def loads(pages: int) -> list[int]:
+        return refills(lambda guest: stride(guest, 10, pages, 4096, ldr(1, 8)), config, *events)
+
+    def stores(pages: int) -> list[int]:
+        return refills(lambda guest: stride(guest, 10, pages, 4096, store(1, 8)), config, *events)
+
+    # 32 entries of 4 KB for loads, 32 for stores, least recently used: 33 pages in turn miss each time
+    assert loads(32) == [32, 32, 0]
+    assert loads(33) == [330, 330, 0]
+    assert stores(32) == [32, 0, 32]
+    assert stores(33) == [330, 0, 330]
+
+
+def test_l1d_refills_are_those_of_the_lines_that_were_touched() -> None:
+    events = (PmuEvent.L1D_CACHE, PmuEvent.L1D_CACHE_REFILL, PmuEvent.L1D_CACHE_WB, PmuEvent.L2D_CACHE_REFILL)
+
+    def counted(lines: int, access: int) -> list[int]:
+        return refills(lambda guest: stride(guest, 4, lines, 64, access), CACHE, *events)
+
+    # L1D: 32 KB, 512 lines; a page walk reads through it as well, for the first page of the 1 GB block
+    few, many, dirty = (counted(256, ldr(1, 8)), counted(1024, ldr(1, 8)), counted(1024, store(1, 8)))
+    walks = few[0] - 4 * 256
+    assert 0 <= walks <= 2
+    assert few[1:] == [256 + walks, 0, few[3]]
+    assert many[:3] == [4 * 1024 + walks, 4 * 1024 + walks, 0]
+    assert few[3] - 256 in range(walks + 3)
+    assert many[3] - few[3] == 1024 - 256
+    assert dirty[1] == many[1]
+    assert 4 * 1024 - 512 <= dirty[2] <= 4 * 1024
+
+
+def test_the_cycle_counter_of_a_guest_is_the_clock_of_the_ledger() -> None:
+    for config in (TLB, CACHE):
+        counts, begin, finish = measure(lambda guest: stride(guest, 20, 100, 4096, ldr(1, 8)), config)
+        assert counts == [finish.cycles - begin.cycles]
+        assert counts[0] > 20 * 100 * 3 / 3
+
+
+# ---- several CPUs ----
+
+
+def test_l2_events_are_those_of_the_cpu_that_counts_them() -> None:
+    """CPU 0 starts CPU 1, which goes through memory, and waits in a loop; both count, and log."""
+    events = (PmuEvent.L2D_CACHE, PmuEvent.L2D_CACHE_REFILL, PmuEvent.L2D_CACHE_WB, PmuEvent.INST_RETIRED)
+    guest = PerfGuest()
+    guest.caches_on()
+    guest.count(*events)
+    guest.mov(0, 0x8400_0003)  # PSCI CPU_ON
+    guest.mov(1, 1)
+    guest.mov_label(2, "other")
+    guest.op(HVC)
+    guest.loop(300_000)
+    guest.log_counters(len(events))
+    guest.exit()
+    guest.label("other")
+    guest.mov(11, FREE + 0x80_0000)
+    guest.caches_on()
+    guest.count(*events)
+    stride(guest, 2, 40_000, 64, store(1, 8))
+    guest.log_counters(len(events))
+    guest.label("done")
+    guest.b("done")
+    with Machine(replace(CACHE, smp=2)) as machine:
+        Tables(machine)
+        guest.run(machine, max_insns=3_000_000)
+        first, second = logged(machine)[:4], machine.read_phys(FREE + 0x80_0000, 16)
+        l2 = machine.bill().l2
+    other = [int.from_bytes(second[at : at + 4], "little") for at in range(0, 16, 4)]
+    assert l2 is not None
+    assert max(first[:3]) < 100
+    assert other[1] > 60_000
+    assert other[2] >= 40_000
+    assert 0 <= l2.fills - first[1] - other[1] < 100
+    assert 0 <= l2.accesses - first[0] - other[0] < 200
