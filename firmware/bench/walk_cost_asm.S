@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * TLB maintenance with a load behind it, and without.  r1: the address.
+ */
+#include "loop.inc"
+
+    .macro invalidate name, opc2, load
+    function \name
+    mov r2, #0
+    clock_start
+1:  mcr p15, 0, r1, c8, c7, \opc2
+    dsb
+    isb
+    .if \load
+    ldr r2, [r1]
+    dsb
+    .else
+    dsb
+    .endif
+    turn 1b
+    clock_stop
+    .endm
+
+    invalidate walk_after_tlbimva, 1, 1
+    invalidate only_tlbimva, 1, 0
+    invalidate walk_after_tlbiall, 0, 1
+    invalidate only_tlbiall, 0, 0
