@@ -89,7 +89,7 @@ uint32_t bench_descriptor_of(uint32_t va)
 
 #endif
 
-void bench_sync_tables(void)
+void bench_flush_tlbs(void)
 {
     tlb_flush_all();
 }

@@ -35,8 +35,8 @@ void bench_map_page_read_only(uint32_t va, uint32_t pa);
 void bench_map_block(uint32_t va, uint32_t pa);
 /* Where the last-level descriptor of a page that bench_map_page mapped is. */
 uint32_t bench_descriptor_of(uint32_t va);
-/* New descriptors are seen from here on. */
-void bench_sync_tables(void);
+/* New descriptors are seen from here on; and no point of a curve depends on what the one before left in the TLBs. */
+void bench_flush_tlbs(void);
 
 /* The cycles of a loop without those of reading the counter. */
 uint32_t bench_once(bench_loop loop, uint32_t count, uint32_t a, uint32_t b, uint32_t c);

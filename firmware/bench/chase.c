@@ -36,6 +36,7 @@ static void measure(uint32_t first, uint32_t bytes)
     uint32_t warm = 4 * lines < WARM_LOADS ? 4 * lines : WARM_LOADS;
     if (warm < loads)
         warm = loads;
+    bench_flush_tlbs();
     bench_chase(first, warm);
     bench_result(bench_chase(first, loads), loads);
 }
@@ -93,7 +94,7 @@ int main(void)
     bench_start();
     for (uint32_t at = 0; at < 16 * MB; at += PAGE)
         bench_map_page(PAGES_WINDOW + at, DATA + at);
-    bench_sync_tables();
+    bench_flush_tlbs();
     for (uint32_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         chase(sizes[i]);
     for (uint32_t i = 0; i < sizeof random_sizes / sizeof random_sizes[0]; i++)

@@ -36,7 +36,7 @@ int main(void)
 {
     bench_start();
     bench_map_page_read_only(READ_ONLY, DATA);
-    bench_sync_tables();
+    bench_flush_tlbs();
     measure("svc", raise_svc, 0);
     measure("undefined", raise_undefined, 0);
     measure("permission", raise_by_store, READ_ONLY);

@@ -32,7 +32,7 @@ static void map(void)
         bench_map_page(WINDOW + i * PAGE, FRAMES + i * LINE / PAGE * PAGE);
         bench_map_page(OTHERS + i * PAGE, FRAMES + (2 + i * LINE / PAGE) * PAGE);
     }
-    bench_sync_tables();
+    bench_flush_tlbs();
 }
 
 static void link(uint32_t n)
@@ -50,6 +50,7 @@ static void measure(const char *mix, uint32_t n, bench_loop loop, uint32_t b)
     bench_line("store_tlb");
     bench_word("mix", mix);
     bench_number("pages", n);
+    bench_flush_tlbs();
     bench_result(bench_measure(loop, visits, line_of_page(0), b, 0), visits);
 }
 

@@ -47,7 +47,7 @@ static void map(void)
         bench_map_page(PAGES_WINDOW + i * PAGE, FRAMES + i * 4 / PAGE * PAGE);
     for (uint32_t i = 0; i < MAX_BLOCKS; i++)
         bench_map_block(BLOCKS_WINDOW + i * BLOCK_BYTES, BLOCK_FRAME + i * BLOCK_BYTES % (2 * MB));
-    bench_sync_tables();
+    bench_flush_tlbs();
 }
 
 static void measure(uint32_t (*word_of)(uint32_t), uint32_t n)
@@ -60,6 +60,7 @@ static void measure(uint32_t (*word_of)(uint32_t), uint32_t n)
     const uint32_t rounds = (LEAST_LOADS + n - 1) / n;
     uint32_t loads = rounds * n;
     loads -= loads % CHASE_LOADS;
+    bench_flush_tlbs();
     bench_chase(ring.first, WARM_ROUNDS * n);
     bench_result(bench_chase(ring.first, loads), loads);
 }

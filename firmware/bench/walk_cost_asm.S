@@ -1,7 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * TLB maintenance with a load behind it, and without.  r1: the address.
+ * TLB maintenance with a load behind it, and without (r1: the address); a flood of lines.
  */
 #include "loop.inc"
+
+/* Reads r0 lines from r1 on. */
+    function flood
+    clock_start
+1:  ldr r2, [r1], #64
+    turn 1b
+    clock_stop
 
     .macro invalidate name, opc2, load
     function \name
