@@ -136,6 +136,15 @@ uint32_t bench_chase(uint32_t first, uint32_t loads)
     return bench_once(chase_loop, loads / CHASE_LOADS, first, 0, 0);
 }
 
+/* Without a division, which the compiler's library may do in Thumb state: there is ARM code only. */
+uint32_t bench_rounds(uint32_t n, uint32_t least)
+{
+    uint32_t rounds = n;
+    while (rounds < least)
+        rounds += n;
+    return rounds;
+}
+
 /* ---- lines ---- */
 
 static char line[LINE_SIZE];

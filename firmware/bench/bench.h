@@ -45,6 +45,9 @@ uint32_t bench_measure(bench_loop loop, uint32_t count, uint32_t a, uint32_t b, 
 /* The same less what an empty loop of as many turns takes; 0 when that takes longer. */
 uint32_t bench_measure_net(bench_loop loop, bench_loop empty, uint32_t count, uint32_t a, uint32_t b, uint32_t c);
 
+/* The smallest multiple of n that is at least `least`. */
+uint32_t bench_rounds(uint32_t n, uint32_t least);
+
 /* A line: bench_line, any keys, bench_result. */
 void bench_line(const char *benchmark);
 void bench_number(const char *key, uint32_t value);

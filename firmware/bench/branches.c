@@ -40,9 +40,9 @@ static void indirect(const char *pattern, bench_loop loop, uint32_t targets)
     bench_result(bench_measure(loop, TURNS, targets, SEED, 0), TURNS);
 }
 
-static void calls(uint32_t depth)
+static void calls(uint32_t depth_log2)
 {
-    const uint32_t descents = CALLS / depth;
+    const uint32_t depth = 1u << depth_log2, descents = CALLS >> depth_log2;
     begin("calls");
     bench_number("depth", depth);
     bench_result(bench_measure(branch_calls, descents, (FUNCTIONS + 1 - depth) * FUNCTION, 0, 0), descents * depth);
@@ -63,11 +63,7 @@ int main(void)
     indirect("indirect", branch_indirect, 4);
     indirect("indirect_random", branch_indirect_random, 2);
     indirect("indirect_random", branch_indirect_random, 4);
-    calls(1);
-    calls(4);
-    calls(8);
-    calls(16);
-    calls(32);
-    calls(64);
+    for (uint32_t depth_log2 = 0; depth_log2 <= 6; depth_log2++)
+        calls(depth_log2);
     bench_finish();
 }

@@ -27,7 +27,7 @@ static uint32_t loads_for(uint32_t bytes)
     const uint32_t lines = bytes / LINE;
     if (lines >= MEASURED_LOADS)
         return MEASURED_LOADS;
-    return lines >= LEAST_LOADS ? lines : LEAST_LOADS / lines * lines;
+    return bench_rounds(lines, LEAST_LOADS);
 }
 
 static void measure(uint32_t first, uint32_t bytes)

@@ -57,8 +57,7 @@ static void measure(uint32_t (*word_of)(uint32_t), uint32_t n)
     for (uint32_t i = 0; i < n; i++)
         ring_add(&ring, word_of(order[i]));
     ring_close(&ring);
-    const uint32_t rounds = (LEAST_LOADS + n - 1) / n;
-    uint32_t loads = rounds * n;
+    uint32_t loads = bench_rounds(n, LEAST_LOADS);
     loads -= loads % CHASE_LOADS;
     bench_flush_tlbs();
     bench_chase(ring.first, WARM_ROUNDS * n);

@@ -104,7 +104,7 @@ static void begin(const char *where, uint32_t pages)
 static void warm(const char *where, uint32_t first, uint32_t pages)
 {
     begin(where, pages);
-    const uint32_t loads = (LEAST_LOADS + pages - 1) / pages * pages;
+    const uint32_t loads = bench_rounds(pages, LEAST_LOADS);
     bench_flush_tlbs();
     bench_chase(first, WARM_ROUNDS * pages);
     bench_result(bench_chase(first, loads), loads);
