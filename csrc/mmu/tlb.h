@@ -22,6 +22,8 @@ struct pe_tlb {
     pe_walk_params walk_params;
     pe_tlb_evicted evicted;
     void *evicted_user;
+    pe_tlb_dropped drop;
+    void *drop_user;
     bool detects_stale;
     uint8_t asid;
     uint64_t ordinal;
@@ -36,5 +38,8 @@ static inline pe_tlb_array tlb_array_of(const pe_tlb *tlb, pe_access access)
     }
     return access == PE_WRITE && tlb->micro[PE_TLB_ARRAY_STORE].ways ? PE_TLB_ARRAY_STORE : PE_TLB_ARRAY_LOAD;
 }
+
+void pe_tlb_note_stale(pe_tlb *tlb, const pe_tlb_entry *e, uint32_t va, pe_access access, bool privileged,
+                       const pe_translation *t);
 
 #endif
