@@ -70,7 +70,7 @@ examples:
 
 exit status: 0, or 2 when there is no such program or core, or the program goes wrong
 """
-PIPE_WIDTH = 200
+PIPE_WIDTH = 320
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pyemu.lab.plateau import find_plateaus
+from pyemu.lab.plateau import find_edge, find_plateaus
 from pyemu.lab.protocol import Point
 from pyemu.lab.published import Book, Figure, Measure, Pick
 from pyemu.timing import Core
@@ -119,12 +119,12 @@ def _take(book: Book, pick: Pick, points: Sequence[Point]) -> float:
         if len(its) != 1:
             raise _NoFigure(f"{len(its)} points of {name}, not one")
         return its[0].each
+    curve = curve_of(its, book.benchmarks[pick.benchmark].axis)
     try:
-        plateaus = find_plateaus(curve_of(its, book.benchmarks[pick.benchmark].axis))
+        plateaus = find_plateaus(curve)
     except ValueError as problem:
         raise _NoFigure(f"{name} is no curve: {problem}") from None
-    index = pick.number - 1 if pick.number > 0 else pick.number
-    if not -len(plateaus) <= index < len(plateaus):
+    index = pick.number - 1 if pick.number > 0 else len(plateaus) + pick.number
+    if not 0 <= index < len(plateaus):
         raise _NoFigure(f"{name} has {len(plateaus)} plateaus, not {abs(pick.number)}")
-    plateau = plateaus[index]
-    return plateau.level if pick.take == "plateau" else float(plateau.last)
+    return plateaus[index].level if pick.take == "plateau" else float(find_edge(curve, plateaus, index))

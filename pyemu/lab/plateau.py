@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-__all__ = ["Plateau", "find_plateaus"]
+__all__ = ["Plateau", "find_edge", "find_plateaus"]
 
 TOLERANCE = 0.06
 """How far two heights may lie apart, of the lower one, and still be the same plateau."""
 
-MIN_POINTS = 2
+MIN_POINTS = 3
+"""Two points can be level by chance, half-way up a slope."""
+
+EDGE = 0.25
+"""How much of the step to the next plateau a curve may climb without having left the one before."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,25 @@ def find_plateaus(
         Plateau(curve[start][0], curve[stop - 1][0], median(y for _, y in curve[start:stop]), stop - start)
         for start, stop in runs
     ]
+
+
+def find_edge(curve: Sequence[tuple[int, float]], plateaus: Sequence[Plateau], index: int) -> int:
+    """The last x before the curve leaves a plateau for the next one; of the last plateau, where it ends.
+
+    A capacity: the height says what part of the accesses misses, and beyond the edge more than a quarter do.
+    The plateau itself may end before, as with random replacement misses begin one by one.
+    """
+    plateau = plateaus[index]
+    if index + 1 == len(plateaus):
+        return plateau.last
+    step = plateaus[index + 1].level - plateau.level
+    edge = plateau.last
+    for x, y in curve:
+        if x > edge:
+            if abs(y - plateau.level) > EDGE * abs(step):
+                break
+            edge = x
+    return edge
 
 
 def _check(curve: Sequence[tuple[int, float]]) -> None:

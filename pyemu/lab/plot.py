@@ -5,6 +5,7 @@ The only file that imports matplotlib; it comes with ``pip install 'pyemu-armv7[
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,7 @@ PUBLISHED_COLOUR = "#555555"
 PANEL_INCHES = (4.6, 3.8)
 DPI = 150
 MAX_TICKS = 8
+LOGARITHMIC_FROM = 16
 
 _STYLE: Any = {
     "svg.hashsalt": "pyemu",
@@ -67,17 +69,34 @@ def draw_benchmark(
         panels: Any = figure.subplots(1, len(points), sharey=True, squeeze=False)[0]
         for panel, (core, its) in zip(panels, points.items(), strict=True):
             panel.set_title(core)
-            curves = _series(benchmark, its)
             theirs = [
-                result for result in known if result.core.name == core and _first(result) == benchmark.name
+                result for result in known if (result.core.name, _first(result)) == (core, benchmark.name)
             ]
-            if curves:
-                _draw_curves(panel, benchmark, curves)
+            if benchmark.axis:
+                _draw_curves(panel, benchmark, _series(benchmark, its))
                 _draw_published(panel, theirs)
             else:
                 _draw_bars(panel, benchmark, its, theirs)
+        if benchmark.axis:
+            _share_height(panels, benchmark, [point for its in points.values() for point in its])
         figure.suptitle(benchmark.title)
         return _save(figure, directory / benchmark.name)
+
+
+def _share_height(panels: Any, benchmark: Benchmark, points: Sequence[Point]) -> None:
+    """One y axis for all panels, logarithmic where plateaus would else lie on top of one another."""
+    heights = [point.each for point in points_of(points, benchmark.name, {}) if point.each > 0]
+    if heights and max(heights) > LOGARITHMIC_FROM * min(heights):
+        top = math.ceil(math.log2(max(heights) * 1.1))
+        ticks = [1 << power for power in range(math.floor(math.log2(max(1, min(heights)))), top + 1)]
+        panels[0].set_yscale("log", base=2)
+        panels[0].set_yticks(ticks, [str(tick) for tick in ticks])
+        panels[0].minorticks_off()
+    else:
+        panels[0].set_ylim(bottom=0)
+    panels[0].set_ylabel(benchmark.y)
+    if panels[-1].get_legend_handles_labels()[1]:
+        panels[-1].legend(fontsize=7, frameon=False)
 
 
 def _save(figure: Any, stem: Path) -> list[Path]:
@@ -105,12 +124,15 @@ def _series(benchmark: Benchmark, points: Iterable[Point]) -> Series:
 
 
 def _label(benchmark: Benchmark, point: Point) -> str:
-    keys = [key for key in point.keys if key != benchmark.axis]
-    return ", ".join(f"{key} {_number(key, point.keys[key])}" for key in keys)
+    """What its keys beside the axis say: words by themselves, numbers with their key."""
+    keys = ((key, value) for key, value in point.keys.items() if key != benchmark.axis)
+    return ", ".join(
+        value if isinstance(value, str) else f"{key} {_number(key, value)}" for key, value in keys
+    )
 
 
-def _number(key: str, value: int | str) -> str:
-    return format_size(value) if isinstance(value, int) and key.endswith("bytes") else str(value)
+def _number(key: str, value: int) -> str:
+    return format_size(value) if key.endswith("bytes") else str(value)
 
 
 def _draw_curves(panel: Axes, benchmark: Benchmark, curves: Series) -> None:
@@ -118,22 +140,24 @@ def _draw_curves(panel: Axes, benchmark: Benchmark, curves: Series) -> None:
         panel.plot(
             [x for x, _ in curve],
             [y for _, y in curve],
-            label=label or benchmark.y,
+            label=label,
             color=COLOURS[number % len(COLOURS)],
             marker=MARKERS[number % len(MARKERS)],
             markersize=3.5,
             linewidth=1.2,
         )
-    ticks = sorted({x for curve in curves.values() for x, _ in curve})
-    shown = ticks[:: -(-len(ticks) // MAX_TICKS)]
+    shown = _ticks({x for curve in curves.values() for x, _ in curve})
     panel.set_xscale("log", base=2)
     panel.set_xticks(shown, [_number(benchmark.axis, x) for x in shown])
     panel.minorticks_off()
-    panel.set_ylim(bottom=0)
     panel.set_xlabel(benchmark.x)
-    panel.set_ylabel(benchmark.y)
-    if len(curves) > 1:
-        panel.legend(fontsize=7, frameon=False)
+
+
+def _ticks(places: set[int]) -> list[int]:
+    """Some of them: powers of two where there are enough."""
+    powers = sorted(x for x in places if x & (x - 1) == 0)
+    chosen = powers if len(powers) > 2 else sorted(places)
+    return chosen[:: -(-len(chosen) // MAX_TICKS) or 1]
 
 
 def _draw_published(panel: Axes, results: Iterable[Result]) -> None:

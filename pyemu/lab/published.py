@@ -40,7 +40,7 @@ class Pick:
     """A place on a curve: of ``benchmark``, those points whose keys include ``where``; then one of three.
 
     ``plateau``  the height of a plateau: 1 is the first, -1 the last.
-    ``edge``     the x at which a plateau ends.
+    ``edge``     the last x before the curve leaves a plateau for the next one.
     ``point``    the height of the one point that there is.
     """
 
@@ -151,9 +151,10 @@ def _pick(name: str, table: dict[str, Any]) -> Pick:
 
 
 def _figure(table: dict[str, Any]) -> Figure:
-    low, high = (table["value"],) * 2 if "value" in table else (table["low"], table["high"])
-    if not 0 < low <= high or set(table) - {"core", "measure", "value", "low", "high", "ns", "source"}:
-        raise ValueError(f"figure {table}: the range is not one, or a key is not known")
-    return Figure(
-        table["core"], table["measure"], float(low), float(high), float(table.get("ns", 0)), table["source"]
-    )
+    ends = ("value",) if "value" in table else ("low", "high")
+    if unknown := set(table) - {"core", "measure", "ns", "source", *ends}:
+        raise ValueError(f"figure {table}: {min(unknown)} is not known, or not beside {ends[0]}")
+    low, high = float(table[ends[0]]), float(table[ends[-1]])
+    if not 0 < low <= high:
+        raise ValueError(f"figure {table}: {low} to {high} is no range")
+    return Figure(table["core"], table["measure"], low, high, float(table.get("ns", 0)), table["source"])

@@ -63,13 +63,13 @@ def _published(result: Result) -> str:
         return "-"
     low, high = result.published
     upper = _with_unit(high, result.measure.unit)
-    return upper if low == high else f"{low:g} to {upper}"
+    return upper if low == high else f"{low:g} to {high:g} {result.measure.unit}"
 
 
 def _parameters(core: Core, result: Result) -> str:
     entries = [core.parameters[name] for name in result.measure.parameters]
-    words = "; ".join(f"{entry.name} = {entry.value} {entry.unit}, {entry.source}" for entry in entries)
-    return f"no published figure: {words}" if words else "no published figure"
+    words = (f"{entry.name} {entry.value}{' (assumed)' if entry.assumed else ''}" for entry in entries)
+    return f"no published figure: {', '.join(words)}"
 
 
 def as_json(results: Sequence[Result]) -> dict[str, Any]:
