@@ -91,6 +91,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cores.add_argument("-o", dest="directory", metavar="DIR", type=Path, help="write plots and records here")
     cores.add_argument("--no-plots", action="store_true", help="with -o: only the records")
     cores.add_argument("--from", dest="records", metavar="DIR", type=Path, help="take records; run nothing")
+    _add_tables(cores)
     cores.add_argument("--json", action="store_true", help="print one JSON object")
     cores.add_argument(
         "-j", dest="jobs", metavar="N", type=_jobs, help="so many machines at a time (default: one a CPU)"
@@ -106,8 +107,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     curve.add_argument("program", metavar="PROGRAM", help="a benchmark, or an ELF file")
     curve.add_argument("--core", metavar="NAME", default="cortex-a15", help="default cortex-a15")
     curve.add_argument("--file", metavar="CORES.toml", type=Path, help="also the cores of this file")
+    _add_tables(curve)
     curve.add_argument("--json", action="store_true", help="print one JSON object")
     curve.set_defaults(experiment_run=_run_curve, parser=curve)
+
+
+def _add_tables(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tables",
+        choices=("short", "long"),
+        default="short",
+        help="the programs' page tables: short descriptors, as where figures were measured, or long ones",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -183,7 +194,7 @@ def _points(
 
     if args.records is not None:
         return read_records(args.records, list(cores), programs), []
-    runs = _run_programs(cores, programs, args.file, args.jobs)
+    runs = _run_programs(args, cores, programs)
     measured: dict[str, dict[str, list[Point]]] = {}
     for run in runs:
         measured.setdefault(run.job.core, {})[run.job.name] = parse_points(run.text)
@@ -192,17 +203,16 @@ def _points(
     return measured, write_records(args.directory, [(run.job.core, run.job.name, run.text) for run in runs])
 
 
-def _run_programs(
-    cores: Mapping[str, Core], programs: Sequence[str], file: Path | None, processes: int | None
-) -> list[Run]:
+def _run_programs(args: argparse.Namespace, cores: Mapping[str, Core], programs: Sequence[str]) -> list[Run]:
     from pyemu.lab.curves import Job, run_jobs
-    from pyemu.lab.programs import find_program
+    from pyemu.lab.programs import check_tables, find_program
 
-    jobs = [
-        Job(name, find_program(name, core), core.name, file) for name in programs for core in cores.values()
-    ]
+    for core in cores.values():
+        check_tables(core, args.tables)
+    paths = {name: find_program(name, args.tables) for name in programs}
+    jobs = [Job(name, paths[name], core, args.file) for name in programs for core in cores]
     with _progress(jobs) as advance:
-        return run_jobs(jobs, processes or len(os.sched_getaffinity(0)), advance)
+        return run_jobs(jobs, args.jobs or len(os.sched_getaffinity(0)), advance)
 
 
 @contextmanager
@@ -240,12 +250,13 @@ def _draw(
 
 def _run_curve(args: argparse.Namespace) -> int:
     from pyemu.lab.curves import Job, run_job
-    from pyemu.lab.programs import find_program
+    from pyemu.lab.programs import check_tables, find_program
     from pyemu.lab.protocol import parse_points
     from pyemu.lab.report import points_as_json, print_points
 
     core = _choose_cores([args.core], args.file)[args.core]
-    done = run_job(Job(args.program, find_program(args.program, core), core.name, args.file))
+    check_tables(core, args.tables)
+    done = run_job(Job(args.program, find_program(args.program, args.tables), core.name, args.file))
     points = parse_points(done.text)
     if args.json:
         print(json.dumps({"core": core.name, "insns": done.insns, "points": points_as_json(points)}))

@@ -109,17 +109,18 @@ def measure_core(book: Book, core: Core, points: Sequence[Point], programs: Iter
 def _terms(book: Book, core: Core, measure: Measure, points: Sequence[Point]) -> tuple[float, ...]:
     if not measure.picks:
         return (float(core[measure.parameters[0]]),)
-    return tuple(sign * _take(book, pick, points) for sign, pick in measure.picks)
+    return tuple(sign * _take(book, core, pick, points) for sign, pick in measure.picks)
 
 
-def _take(book: Book, pick: Pick, points: Sequence[Point]) -> float:
+def _take(book: Book, core: Core, pick: Pick, points: Sequence[Point]) -> float:
     name = " ".join([pick.benchmark, *(f"{key}={value}" for key, value in pick.where.items())])
     its = points_of(points, pick.benchmark, pick.where)
     if pick.take == "point":
         if len(its) != 1:
             raise _NoFigure(f"{len(its)} points of {name}, not one")
         return its[0].each
-    curve = curve_of(its, book.benchmarks[pick.benchmark].axis)
+    least = core[pick.beyond] if pick.beyond is not None else -1
+    curve = [(x, y) for x, y in curve_of(its, book.benchmarks[pick.benchmark].axis) if x > least]
     try:
         plateaus = find_plateaus(curve)
     except ValueError as problem:

@@ -10,13 +10,13 @@ from statistics import median
 
 __all__ = ["Plateau", "find_edge", "find_plateaus"]
 
-TOLERANCE = 0.06
+TOLERANCE = 0.1
 """How far two heights may lie apart, of the lower one, and still be the same plateau."""
 
 MIN_POINTS = 3
 """Two points can be level by chance, half-way up a slope."""
 
-EDGE = 0.25
+EDGE = 0.1
 """How much of the step to the next plateau a curve may climb without having left the one before."""
 
 
@@ -53,8 +53,8 @@ def find_plateaus(
 def find_edge(curve: Sequence[tuple[int, float]], plateaus: Sequence[Plateau], index: int) -> int:
     """The last x before the curve leaves a plateau for the next one; of the last plateau, where it ends.
 
-    A capacity: the height says what part of the accesses misses, and beyond the edge more than a quarter do.
-    The plateau itself may end before, as with random replacement misses begin one by one.
+    A capacity: the height says what part of the accesses misses, and beyond the edge more than a tenth do.
+    The plateau itself may end before: with random replacement misses begin one by one.
     """
     plateau = plateaus[index]
     if index + 1 == len(plateaus):

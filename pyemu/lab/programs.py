@@ -8,7 +8,12 @@ from pyemu.config import UserError
 from pyemu.lab.published import read_book
 from pyemu.timing import Core
 
-__all__ = ["MAX_INSNS", "MEMORY_BYTES", "find_program", "has_lpae"]
+__all__ = ["MAX_INSNS", "MEMORY_BYTES", "TABLES", "check_tables", "find_program"]
+
+TABLES = ("short", "long")
+"""Formats of the page tables; the first one is that of the systems on which figures were published."""
+
+_SUFFIX = {"short": "-short", "long": ""}
 
 LPAE_BLOCK_BYTES = 2 << 20
 
@@ -21,11 +26,11 @@ MAX_INSNS = 4_000_000_000
 _HOMES = (Path(__file__).parent / "data", Path(__file__).parents[2] / "firmware/elf")
 
 
-def find_program(name: str, core: Core) -> Path:
+def find_program(name: str, tables: str = TABLES[0]) -> Path:
     """The ELF of a benchmark program, or a file of this name where ``name`` has a suffix or a slash.
 
-    A core without LPAE gets the program that makes short descriptors. Raises
-    :class:`~pyemu.config.UserError` when there is none.
+    Each program is there with ``"short"`` and with ``"long"`` descriptors. Raises
+    :class:`~pyemu.config.UserError` when there is no such program.
     """
     if "/" in name or Path(name).suffix:
         if not Path(name).is_file():
@@ -36,13 +41,19 @@ def find_program(name: str, core: Core) -> Path:
         raise UserError(
             f"no benchmark {name!r}: there are {known}; or give an ELF file, such as ./{name}.elf"
         )
-    file = f"bench-{name}.elf" if has_lpae(core) else f"bench-{name}-short.elf"
+    file = f"bench-{name}{_SUFFIX[tables]}.elf"
     for home in _HOMES:
         if (home / file).is_file():
             return home / file
     raise UserError(f"{_HOMES[-1] / file}: no such file: the programs of firmware/ are not installed")
 
 
-def has_lpae(core: Core) -> bool:
-    """Whether a core has long descriptors: what has them keeps their 2 MB blocks in its main TLB."""
-    return LPAE_BLOCK_BYTES in core["main_tlb.page_bytes"]
+def check_tables(core: Core, tables: str) -> None:
+    """Raise :class:`~pyemu.config.UserError` when a core does not have this format of tables.
+
+    A core with long descriptors keeps their blocks of 2 MB in its main TLB.
+    """
+    if tables == "long" and LPAE_BLOCK_BYTES not in core["main_tlb.page_bytes"]:
+        raise UserError(
+            f"{core.name} has no long descriptors, as no 2M is in its main_tlb.page_bytes: use short"
+        )

@@ -39,6 +39,8 @@ class Benchmark:
 class Pick:
     """A place on a curve: of ``benchmark``, those points whose keys include ``where``; then one of three.
 
+    ``beyond`` is a parameter of the core: only points with an x above its value are looked at.
+
     ``plateau``  the height of a plateau: 1 is the first, -1 the last.
     ``edge``     the last x before the curve leaves a plateau for the next one.
     ``point``    the height of the one point that there is.
@@ -48,6 +50,7 @@ class Pick:
     where: Mapping[str, int | str]
     take: str
     number: int
+    beyond: str | None
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def read_book(path: Path = DATA) -> Book:
 
 
 def _measure(name: str, table: dict[str, Any]) -> Measure:
-    known = {"title", "unit", "benchmark", "where", "minus", "plus", "needs", "parameters", *_TAKES}
+    known = {"title", "unit", "benchmark", "where", "minus", "plus", "beyond", "needs", "parameters", *_TAKES}
     if set(table) - known or table["unit"] not in UNITS:
         raise ValueError(f"measure {name}: {sorted(set(table) - known)} or the unit is not known")
     picks: list[tuple[int, Pick]] = []
@@ -147,7 +150,8 @@ def _pick(name: str, table: dict[str, Any]) -> Pick:
     if len(takes) > 1:
         raise ValueError(f"measure {name}: a plateau's height or its edge, not both")
     take = takes[0] if takes else "point"
-    return Pick(table["benchmark"], dict(table.get("where", {})), take, table.get(take, 0))
+    where = dict(table.get("where", {}))
+    return Pick(table["benchmark"], where, take, table.get(take, 0), table.get("beyond"))
 
 
 def _figure(table: dict[str, Any]) -> Figure:

@@ -91,7 +91,8 @@ def walk_cost(core: Core) -> list[Point]:
         "l1": in_l1,
         "l2": main_hit + walk_cycles(core, l2),
         "dram": main_hit + walk_cycles(core, l2 + 0.1 * core["clock_hz"] / 1e6),
-        "no_walk_cache": in_l1 + 20,
+        "no_walk_cache": in_l1 + 4,
+        "no_walk_cache_l2": main_hit + walk_cycles(core, l2) + 20,
         "after_tlbimva": 30,
         "after_tlbiall": 60,
     }

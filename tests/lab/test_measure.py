@@ -84,7 +84,7 @@ def test_what_cannot_be_measured_is_off_and_says_why() -> None:
     results = measure(A15, [point for point in ideal.chase(A15) if point.each < 100])
     assert results["dram"].value == 21
     assert results["dram"].off
-    assert results["dtlb_miss"].problem == "store_tlb mix=loads has 0 plateaus, not 2"
+    assert results["l2_fill"].problem == "l2_fill has 0 plateaus, not 1"
     assert results["walk_l2"].problem == "0 points of walk_cost tables=l2, not one"
     assert (results["walk_l2"].ratio, results["walk_l2"].off) == (None, True)
     assert (results["dsb"].value, results["dsb"].off) == (None, False)
