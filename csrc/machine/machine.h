@@ -85,7 +85,8 @@ typedef struct pe_cpu {
 
     struct pe_machine *machine;
     uc_engine *uc;
-    timed_cpu *timed; /* NULL: no cycle model */
+    timed_cpu *timed;  /* NULL: no cycle model */
+    uint8_t *unsynced; /* the engine's flag at unsynced_at; NULL */
     uint32_t index;
     cpu_power power;
     bool irq_line, fiq_line;
@@ -198,6 +199,15 @@ static inline bool cpu_privileged(const pe_cpu *cpu)
     return (*cpu->probe.mode & CPSR_MODE) != MODE_USR;
 }
 
+/* Ends emu_start, with PC where it is now. */
+static inline void cpu_stop_engine(pe_cpu *cpu)
+{
+    if (cpu->unsynced) {
+        *cpu->unsynced = 0;
+    }
+    cpu->machine->engine.emu_stop(cpu->uc);
+}
+
 /* CP15 by number; 64-bit registers have opc1 and crm only. */
 typedef struct cp15_reg {
     uint8_t crn, crm, opc1, opc2;
@@ -239,10 +249,11 @@ static inline uint64_t machine_ns(const pe_machine *machine)
 }
 /* What the engine is told: guest time, and 100 us for each flush.  It makes a soft TLB smaller that was too large for
  * 100 ms; a guest that flushes much would else clear megabytes a thousand times before a tenth of its second is over.
- */
+ * With a cycle model the soft TLB holds what the micro-TLBs do, but the engine counts each fill: there every flush may
+ * make it smaller. */
 static inline uint64_t machine_engine_ns(const pe_machine *machine)
 {
-    return machine_ns(machine) + machine->stats.tlb_flushes * 100000;
+    return machine_ns(machine) + machine->stats.tlb_flushes * (machine->timed ? 200000000u : 100000u);
 }
 /* Ends the running slice before the next block: interrupt lines or timers changed. */
 void run_kick(pe_machine *machine);

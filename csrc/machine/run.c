@@ -84,7 +84,7 @@ void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status
 {
     set_stop(m, (pe_stop){.reason = reason, .cpu = cpu, .status = status, .address = address});
     if (m->current) {
-        m->engine.emu_stop(m->current->uc);
+        cpu_stop_engine(m->current);
     }
 }
 
@@ -153,7 +153,7 @@ bool run_block_ends(pe_cpu *cpu)
         cpu->end = END_DEADLINE;
     }
     cpu->block_size = 0;
-    cpu->machine->engine.emu_stop(cpu->uc);
+    cpu_stop_engine(cpu);
     return true;
 }
 
@@ -295,9 +295,6 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     clock_leave();
     m->time = machine_time(m);
     m->current = NULL;
-    if (m->timed) {
-        timed_free_garbage(m->timed);
-    }
     timer_update_all(m);
     return status;
 }

@@ -2,19 +2,19 @@
  * Blocks as they run: their cost, what follows a branch, exceptions, trapped system registers. */
 #include "machine/timed/timed.h"
 
-static void __attribute__((noinline)) bill_extras(const timed_machine *t, timed_cpu *c, const timed_code *code)
+static void __attribute__((noinline)) bill_extras(const timed_machine *t, timed_cpu *c, const timed_extra *e)
 {
     const pe_system_params *s = &t->core.system;
-    const uint32_t trapped = code->system_writes && c->trapped;
+    const uint32_t trapped = e->system_writes && c->trapped;
     const struct {
         pe_cost cost;
         uint32_t count, cycles;
     } extras[] = {
-        {PE_COST_BARRIERS, code->dsb, s->dsb_cycles},
-        {PE_COST_BARRIERS, code->dmb, s->dmb_cycles},
-        {PE_COST_BARRIERS, code->isb, s->isb_cycles},
-        {PE_COST_LOCKS, code->exclusives, s->exclusive_cycles},
-        {PE_COST_SYSTEM, code->system_writes - trapped, s->mcr_cycles},
+        {PE_COST_BARRIERS, e->dsb, s->dsb_cycles},
+        {PE_COST_BARRIERS, e->dmb, s->dmb_cycles},
+        {PE_COST_BARRIERS, e->isb, s->isb_cycles},
+        {PE_COST_LOCKS, e->exclusives, s->exclusive_cycles},
+        {PE_COST_SYSTEM, e->system_writes - trapped, s->mcr_cycles},
     };
     for (size_t i = 0; i < sizeof extras / sizeof extras[0]; i++) {
         for (uint32_t n = 0; n < extras[i].count; n++) {
@@ -35,32 +35,34 @@ static inline void bill_code(const timed_machine *t, timed_cpu *c, const timed_c
     c->account->clock += (work >> 4) + (l1 >> 4);
     c->rest[who] = work & 15;
     c->l1_rest[who] = l1 & 15;
-    c->executed.insns[who] += code->insns;
     c->executed.blocks[who]++;
-    c->executed.loads[who] += code->loads;
     c->executed.stores[who] += code->stores;
-    if (code->extras) {
-        bill_extras(t, c, code);
+    if (__builtin_expect(code->extra, 0)) {
+        bill_extras(t, c, (const timed_extra *)c->blocks->extra.data + code->extra);
     }
     c->missed_regs = c->missed ? code->loaded_regs : 0;
     c->missed = false;
 }
 
+static void __attribute__((noinline)) bill_exception_return(const timed_machine *t, timed_cpu *c)
+{
+    c->executed.exception_returns++;
+    ledger_add(c->account, c->privileged, PE_COST_EXCEPTIONS, t->core.system.exception_return_cycles);
+}
+
 static inline void follow_branch(const timed_machine *t, timed_cpu *c, const timed_code *code, uint32_t next)
 {
     const uint32_t after = c->code_va + code->size, at = after - (code->thumb ? 2 : 4);
-    if (pe_predictor_resolve(c->predictor, (pe_branch)code->branch, at, next, after)) {
+    if (__builtin_expect(predictor_resolve(c->predictor, (pe_branch)code->branch, at, next, after), 0)) {
         ledger_add(c->account, c->privileged, PE_COST_BRANCHES, t->core.pipeline.mispredict_cycles);
     }
-    if (code->branch == PE_BRANCH_EXCEPTION_RETURN && next != after) {
-        c->executed.exception_returns++;
-        ledger_add(c->account, c->privileged, PE_COST_EXCEPTIONS, t->core.system.exception_return_cycles);
+    if (__builtin_expect(code->branch == PE_BRANCH_EXCEPTION_RETURN && next != after, 0)) {
+        bill_exception_return(t, c);
     }
 }
 
-void timed_finish(pe_cpu *cpu, uint32_t next)
+static inline void finish(pe_cpu *cpu, timed_cpu *c, uint32_t next)
 {
-    timed_cpu *c = cpu->timed;
     const timed_code *code = c->code;
     if (!code) {
         return;
@@ -73,6 +75,11 @@ void timed_finish(pe_cpu *cpu, uint32_t next)
     }
 }
 
+void timed_finish(pe_cpu *cpu, uint32_t next)
+{
+    finish(cpu, cpu->timed, next);
+}
+
 void timed_cut(pe_cpu *cpu, uint32_t next)
 {
     timed_cpu *c = cpu->timed;
@@ -83,9 +90,9 @@ void timed_cut(pe_cpu *cpu, uint32_t next)
     }
     c->code = NULL;
     if (done < code->size) {
-        const timed_code *whole = code;
+        const uint32_t whole = code->insns; /* finding may move it */
         code = done ? timed_find_code(cpu, c->code_va, done) : NULL;
-        cpu->insns -= whole->insns - (code ? code->insns : 0u);
+        cpu->insns -= whole - (code ? code->insns : 0);
         cpu->block_size = done;
     }
     if (code) {
@@ -100,7 +107,6 @@ static void run_unknown(pe_cpu *cpu, timed_cpu *c, uint32_t va, uint32_t size)
 {
     const uint32_t insns = run_count_insns(cpu, va, size);
     cpu->insns += insns;
-    c->executed.insns[c->privileged] += insns;
     ledger_add(c->account, c->privileged, PE_COST_INSTRUCTIONS, insns);
     c->account->bill[c->privileged].events[PE_COST_INSTRUCTIONS] += insns - 1;
 }
@@ -111,7 +117,7 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     pe_cpu *cpu = user;
     timed_cpu *c = cpu->timed;
     const uint32_t va = (uint32_t)address;
-    timed_finish(cpu, va);
+    finish(cpu, c, va);
     cpu->block_va = va;
     cpu->block_size = size;
     if (__builtin_expect(cpu->insns >= cpu->deadline || c->account->clock >= c->deadline, 0) && run_block_ends(cpu)) {
@@ -119,12 +125,14 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     }
     c->privileged = (*c->mode & CPSR_MODE) != MODE_USR;
     c->next_access = 0;
+    *c->unsynced = 1; /* the engine clears it whenever it starts */
     if (__builtin_expect(va >> 12 != c->page, 0) && !timed_enter_page(cpu, va)) {
         run_unknown(cpu, c, va, size);
         return;
     }
-    const timed_code *code = c->blocks->at[(va & (PE_PAGE_SIZE - 1)) >> 1];
-    if (__builtin_expect(!code || code->size != size || code->thumb != *cpu->thumb, 0) &&
+    const uint32_t index = c->blocks->at[(va & (PE_PAGE_SIZE - 1)) >> 1];
+    const timed_code *code = timed_code_at(c->blocks, index);
+    if (__builtin_expect(!index || code->size != size || code->thumb != *cpu->thumb, 0) &&
         !(code = timed_find_code(cpu, va, size))) {
         run_unknown(cpu, c, va, size);
         return;

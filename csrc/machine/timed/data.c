@@ -27,7 +27,7 @@ static bool waits_for_miss(const timed_cpu *c)
     if (!c->code || index >= c->code->accesses) {
         return false;
     }
-    const pe_block_access *access = &c->code->access[index];
+    const pe_block_access *access = (const pe_block_access *)c->blocks->access.data + c->code->access + index;
     return (access->after_load && c->missed) || access->address_regs & c->missed_regs;
 }
 

@@ -10,41 +10,69 @@
 #include "mmu/tlb.h"
 #include "timing/hierarchy.h"
 #include "timing/ledger.h"
+#include "timing/predictor.h"
 
-/* What a block costs, by where its code lies in physical memory. */
+/* What a block costs.  Two of them share a cache line: code is looked at far more often than the host's caches hold. */
 typedef struct timed_code {
-    struct timed_code *next; /* another length, or the other instruction set, from the same place; or of the garbage */
-    uint16_t size;           /* bytes */
-    uint16_t insns;
     uint32_t x16;    /* sixteenths of a cycle, without waiting for L1 hits */
     uint32_t l1_x16; /* waiting for L1 hits */
-    bool thumb;
-    uint8_t branch; /* pe_branch */
-    bool extras;    /* one of the last five is not zero */
+    uint16_t size;   /* bytes */
+    uint16_t insns;
     uint16_t loads, stores;
+    uint16_t next;  /* another length, or the other instruction set, from the same place: index in the page; 0: none */
+    uint16_t extra; /* index of what few blocks have; 0: nothing */
     uint16_t loaded_regs;
     uint16_t accesses;
-    uint16_t exclusives, dsb, dmb, isb, system_writes;
-    pe_block_access access[];
+    uint32_t access; /* index of the first */
+    bool thumb;
+    uint8_t branch; /* pe_branch */
 } timed_code;
+_Static_assert(sizeof(timed_code) == 32, "two blocks to a cache line");
 
+typedef struct timed_extra {
+    uint16_t exclusives, dsb, dmb, isb, system_writes;
+} timed_extra;
+
+/* A list that grows; entry 0 of `code` and `extra` is none. */
+typedef struct timed_list {
+    void *data;
+    uint32_t count, room;
+} timed_list;
+
+/* The blocks that begin in a page of physical memory. */
 typedef struct timed_page {
     struct timed_page *next; /* of all that there are */
-    timed_code *at[PE_PAGE_SIZE / 2];
+    timed_list code, extra, access;
+    uint16_t at[PE_PAGE_SIZE / 2]; /* index in code; 0: none */
 } timed_page;
 
-#define NO_PAGE UINT32_MAX
-#define NO_LINE UINT64_MAX
+static inline timed_code *timed_code_at(const timed_page *page, uint32_t index)
+{
+    return (timed_code *)page->code.data + index;
+}
+
+/* A page of code that the instruction micro-TLB holds. */
+typedef struct timed_entered {
+    uint32_t page; /* va >> 12, NO_PAGE */
+    timed_page *blocks;
+    uint64_t pa;
+} timed_entered;
+
+#define ENTERED_PAGES 32
+#define NO_PAGE       UINT32_MAX
+#define NO_LINE       UINT64_MAX
 
 struct timed_cpu {
     /* touched by every block */
-    const timed_code *code; /* of the block that runs, not yet billed; NULL: none, or not known */
+    const timed_code *code; /* of the block that runs, not yet billed; NULL: none, or not known.  It is in `blocks`. */
     const uint8_t *mode;    /* CPSR's mode bits, live */
+    uint8_t *unsynced;      /* pe_cpu.unsynced, or a byte that nobody reads */
     uint32_t code_va;
     uint32_t page;        /* va >> 12 of the latest fetch; NO_PAGE: ask the TLB */
     uint32_t blocks_page; /* va >> 12 of `blocks` */
     timed_page *blocks;
     uint64_t page_pa;
+    timed_entered entered[ENTERED_PAGES]; /* by the low bits of the page */
     ledger_cpu *account;
     uint64_t deadline;            /* in account->clock */
     uint32_t rest[2], l1_rest[2]; /* sixteenths not yet billed, by privilege */
@@ -61,6 +89,7 @@ struct timed_cpu {
     uint32_t fill_next;
     uint16_t missed_regs; /* hold what the block before loaded, if it missed */
     bool missed;          /* a load of this block missed */
+    uint8_t unread;
     uint64_t stores_done; /* when every store so far has its line */
 
     pe_tlb *tlb;
@@ -82,7 +111,6 @@ struct timed_machine {
     size_t npages;
     timed_page *all_pages;
     uint8_t *uncached_pages; /* bit set: RAM pages whose latest fill was not cacheable; sparse */
-    timed_code *garbage;     /* of code that has gone; a CPU may be in it */
 
     uint64_t slice_clock; /* of the current CPU, at the start of its slice */
     uint32_t running;     /* CPUs that share the time of the slice */
@@ -110,7 +138,6 @@ void timed_trap(pe_cpu *cpu, cp15_reg reg);
 /* ---- code.c ---- */
 const timed_code *timed_find_code(pe_cpu *cpu, uint32_t va, uint32_t size);
 void timed_drop_code(timed_machine *timed, uint64_t page); /* an engine RAM page */
-void timed_free_garbage(timed_machine *timed);             /* no CPU is in a block */
 void timed_free_code(timed_machine *timed);
 
 /* ---- tlb.c ---- */
@@ -122,6 +149,7 @@ void timed_translate_again(pe_cpu *cpu, uint32_t va, pe_access access, bool priv
 /* UC_PROT_READ and UC_PROT_WRITE as far as a micro-TLB holds the page: what the soft TLB may let pass unseen. */
 uint32_t timed_seen(const pe_cpu *cpu, uint32_t va);
 bool timed_enter_page(pe_cpu *cpu, uint32_t va);
+void timed_forget_pages(timed_cpu *timed);
 void timed_invalidate_tlb(pe_cpu *cpu, pe_tlbi operation, uint32_t va, uint8_t asid);
 /* Translation registers have changed. */
 void timed_regime_changed(pe_cpu *cpu);

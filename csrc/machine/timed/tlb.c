@@ -25,7 +25,7 @@ static void dropped(void *user, pe_tlb_array array, const pe_tlb_entry *entry)
 {
     pe_cpu *cpu = user;
     if (array == PE_TLB_ARRAY_INSTRUCTION) {
-        cpu->timed->page = NO_PAGE;
+        timed_forget_pages(cpu->timed);
     } else {
         drop_soft(cpu, entry);
     }
@@ -51,8 +51,11 @@ uint32_t timed_seen(const pe_cpu *cpu, uint32_t va)
 
 /* ---- the bill ---- */
 
-static void bill_lookup(const timed_machine *t, pe_cpu *cpu, const pe_tlb_result *result, pe_access access)
+static inline void bill_lookup(const timed_machine *t, pe_cpu *cpu, const pe_tlb_result *result, pe_access access)
 {
+    if (!result->cycles) {
+        return;
+    }
     pe_ledger_add_tlb(t->ledger, cpu->index, cpu_privileged(cpu), &t->core, result, access);
 }
 
@@ -95,20 +98,29 @@ static bool is_same_leaf(const pe_tlb_entry *e, uint32_t va, const pe_translatio
     return e->descriptor == fresh->descriptor && e->pa + (va - e->va) == fresh->pa;
 }
 
+/* After a lookup that missed. */
+static void walk_tables(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged, pe_translation *out,
+                        pe_tlb_result *result)
+{
+    pe_walk walk;
+    pe_translate_steps(cpu->machine->mem, &cpu->regime, va, access, privileged, &walk);
+    *out = walk.result;
+    pe_tlb_fill(cpu->timed->tlb, va, pe_regime_asid(&cpu->regime), access, privileged, out, result);
+    bill_walk(cpu->machine->timed, cpu, &walk, result->walk_cached);
+}
+
 void timed_translate(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged, pe_translation *out)
 {
-    const timed_machine *t = cpu->machine->timed;
     timed_cpu *c = cpu->timed;
-    const pe_mem *mem = cpu->machine->mem;
     c->stale_hit = false;
-    pe_translate(mem, &cpu->regime, va, access, privileged, out);
     if (!(cpu->regime.sctlr & SCTLR_M)) {
+        pe_translate(cpu->machine->mem, &cpu->regime, va, access, privileged, out);
         return;
     }
     pe_tlb_result result;
-    const uint8_t asid = pe_regime_asid(&cpu->regime);
-    const pe_tlb_entry *hit = pe_tlb_lookup(c->tlb, va, asid, access, &result);
+    const pe_tlb_entry *hit = pe_tlb_lookup(c->tlb, va, pe_regime_asid(&cpu->regime), access, &result);
     if (hit) {
+        pe_translate(cpu->machine->mem, &cpu->regime, va, access, privileged, out);
         c->stale_hit = !is_same_leaf(hit, va, out);
         if (c->stale_hit) {
             c->stale_entry = *hit;
@@ -116,12 +128,9 @@ void timed_translate(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged
             translate_by(&c->stale_entry, va, access, privileged, out);
         }
     } else {
-        pe_walk walk;
-        pe_translate_steps(mem, &cpu->regime, va, access, privileged, &walk);
-        pe_tlb_fill(c->tlb, va, asid, access, privileged, out, &result);
-        bill_walk(t, cpu, &walk, result.walk_cached);
+        walk_tables(cpu, va, access, privileged, out, &result);
     }
-    bill_lookup(t, cpu, &result, access);
+    bill_lookup(cpu->machine->timed, cpu, &result, access);
 }
 
 void timed_translate_again(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged, pe_translation *out)
@@ -145,22 +154,72 @@ static timed_page *blocks_of(timed_machine *t, uint64_t page)
     return blocks;
 }
 
+/* Rights are the engine's affair: it has fetched already.  False: it runs what it had translated before the mapping
+ * went. */
+static bool fetch_from(pe_cpu *cpu, uint32_t va, uint64_t *pa)
+{
+    timed_cpu *c = cpu->timed;
+    pe_translation t = {.fault = PE_FAULT_NONE};
+    pe_tlb_result result;
+    if (!(cpu->regime.sctlr & SCTLR_M)) {
+        *pa = va;
+        return true;
+    }
+    const pe_tlb_entry *hit = pe_tlb_lookup(c->tlb, va, pe_regime_asid(&cpu->regime), PE_FETCH, &result);
+    if (!hit) {
+        walk_tables(cpu, va, PE_FETCH, c->privileged, &t, &result);
+        *pa = t.pa;
+    } else {
+        *pa = hit->pa + (va - hit->va);
+        if (c->tlb->detects_stale) {
+            pe_translate(cpu->machine->mem, &cpu->regime, va, PE_FETCH, c->privileged, &t);
+            pe_tlb_note_stale(c->tlb, hit, va, PE_FETCH, c->privileged, &t);
+            t.fault = PE_FAULT_NONE;
+        }
+    }
+    bill_lookup(cpu->machine->timed, cpu, &result, PE_FETCH);
+    return t.fault == PE_FAULT_NONE;
+}
+
+void timed_forget_pages(timed_cpu *c)
+{
+    c->page = NO_PAGE;
+    for (size_t i = 0; i < ENTERED_PAGES; i++) {
+        c->entered[i].page = NO_PAGE;
+    }
+}
+
+static bool enter(timed_cpu *c, const timed_entered *from)
+{
+    c->blocks = from->blocks;
+    c->page_pa = from->pa;
+    c->blocks_page = c->page = from->page;
+    c->fetched_line = NO_LINE;
+    return true;
+}
+
 bool timed_enter_page(pe_cpu *cpu, uint32_t va)
 {
     timed_cpu *c = cpu->timed;
-    pe_translation t;
-    uint64_t offset;
-    timed_translate(cpu, va, PE_FETCH, c->privileged, &t);
-    c->page = NO_PAGE;
-    if (t.fault || !fill_ram_offset(cpu->machine, t.pa, &offset)) {
-        return false; /* the engine runs what it had translated before the mapping went */
+    timed_entered *slot = &c->entered[va >> 12 & (ENTERED_PAGES - 1)];
+    uint64_t pa, offset;
+    if (slot->page == va >> 12) {
+        tlb_count_hit(c->tlb, PE_FETCH);
+        return enter(c, slot);
     }
-    c->blocks = blocks_of(cpu->machine->timed, offset >> 12);
-    c->blocks_page = c->blocks ? va >> 12 : NO_PAGE;
-    c->page = c->blocks_page;
-    c->page_pa = t.pa & ~(uint64_t)(PE_PAGE_SIZE - 1);
-    c->fetched_line = NO_LINE;
-    return c->blocks;
+    const bool mapped = fetch_from(cpu, va, &pa);
+    c->page = NO_PAGE;
+    if (!mapped || !fill_ram_offset(cpu->machine, pa, &offset)) {
+        return false;
+    }
+    timed_entered now = {va >> 12, blocks_of(cpu->machine->timed, offset >> 12), pa & ~(uint64_t)(PE_PAGE_SIZE - 1)};
+    if (!now.blocks) {
+        return false;
+    }
+    if (tlb_hits_are_alike(c->tlb, PE_FETCH)) {
+        *slot = now;
+    }
+    return enter(c, &now);
 }
 
 /* ---- what the guest changes ---- */
@@ -168,14 +227,14 @@ bool timed_enter_page(pe_cpu *cpu, uint32_t va)
 void timed_invalidate_tlb(pe_cpu *cpu, pe_tlbi operation, uint32_t va, uint8_t asid)
 {
     pe_tlb_invalidate(cpu->timed->tlb, operation, va, asid);
-    cpu->timed->page = NO_PAGE;
+    timed_forget_pages(cpu->timed);
 }
 
 void timed_regime_changed(pe_cpu *cpu)
 {
     timed_cpu *c = cpu->timed;
     const uint32_t cached = SCTLR_M | SCTLR_C;
-    c->page = NO_PAGE;
+    timed_forget_pages(c);
     c->data_cached = (cpu->regime.sctlr & cached) == cached;
     pe_tlb_context_changed(c->tlb);
 }
