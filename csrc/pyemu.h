@@ -509,9 +509,12 @@ typedef struct pe_block_cost {
     uint32_t loaded_regs; /* r0 to r14, a bit each: at the end they hold what was loaded, or was reckoned from it */
 } pe_block_cost;
 
-/* One load or store of a block, in the order of execution when every condition holds. */
+/* One load or store of a block as the engine makes it, in the order of execution when every condition holds; a word of
+ * LDM and LDRD is one, an element of VLD2 to VLD4 too, and STREX loads before it stores.  A condition is a part of the
+ * address: it too must be known first. */
 typedef struct pe_block_access {
     uint16_t address_regs; /* r0 to r14, a bit each: registers at the start of the block that the address depends on */
+    uint16_t offset;       /* of its instruction in the block, bytes */
     bool store;
     bool after_load; /* the address depends on an earlier load of the same block */
 } pe_block_access;
