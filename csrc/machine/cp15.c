@@ -31,7 +31,7 @@ static void write_translation(pe_cpu *cpu, cp15_reg reg, uint64_t value)
         flush = r->sctlr != old.sctlr;
         if ((r->sctlr ^ old.sctlr) & SCTLR_A && cpu->end == END_NONE) {
             cpu->end = END_DEADLINE; /* align_update runs before the engine does again */
-            cpu->machine->engine.emu_stop(cpu->uc);
+            cpu_stop_engine(cpu);
         }
     } else if (reg.crn == 2 && reg.opc2 == 2) {
         r->ttbcr = (uint32_t)cpu_cp15(cpu, reg); /* reserved bits read as zero */

@@ -85,7 +85,8 @@ typedef struct pe_cpu {
 
     struct pe_machine *machine;
     uc_engine *uc;
-    timed_cpu *timed; /* NULL: no cycle model */
+    timed_cpu *timed;  /* NULL: no cycle model */
+    uint8_t *unsynced; /* the engine's flag at unsynced_at; NULL */
     uint32_t index;
     cpu_power power;
     bool irq_line, fiq_line;
@@ -196,6 +197,15 @@ void cpu_load_regime(pe_cpu *cpu);
 static inline bool cpu_privileged(const pe_cpu *cpu)
 {
     return (*cpu->probe.mode & CPSR_MODE) != MODE_USR;
+}
+
+/* Ends emu_start, with PC where it is now. */
+static inline void cpu_stop_engine(pe_cpu *cpu)
+{
+    if (cpu->unsynced) {
+        *cpu->unsynced = 0;
+    }
+    cpu->machine->engine.emu_stop(cpu->uc);
 }
 
 /* CP15 by number; 64-bit registers have opc1 and crm only. */

@@ -84,7 +84,7 @@ void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status
 {
     set_stop(m, (pe_stop){.reason = reason, .cpu = cpu, .status = status, .address = address});
     if (m->current) {
-        m->engine.emu_stop(m->current->uc);
+        cpu_stop_engine(m->current);
     }
 }
 
@@ -153,7 +153,7 @@ bool run_block_ends(pe_cpu *cpu)
         cpu->end = END_DEADLINE;
     }
     cpu->block_size = 0;
-    cpu->machine->engine.emu_stop(cpu->uc);
+    cpu_stop_engine(cpu);
     return true;
 }
 

@@ -38,7 +38,7 @@ class Cpu:
         from pyemu.mmu import Tlb
 
         need_timing(self._machine, "modelled TLB", "tlb", "cache")
-        return Tlb.borrow(lib.pe_machine_tlb(self._machine.handle, self.number), self._machine)
+        return Tlb.borrow(lambda: lib.pe_machine_tlb(self._machine.handle, self.number))
 
     @property
     def predictor(self) -> Predictor:
@@ -46,7 +46,7 @@ class Cpu:
         from pyemu.timing import Predictor
 
         need_timing(self._machine, "branch predictor", "tlb", "cache")
-        return Predictor.borrow(lib.pe_machine_predictor(self._machine.handle, self.number), self._machine)
+        return Predictor.borrow(lambda: lib.pe_machine_predictor(self._machine.handle, self.number))
 
     def executed(self) -> Executed:
         """Instructions, blocks, loads and stores by privilege since the model began. Needs timing."""

@@ -8,6 +8,7 @@ process; libcapstone by ``load_capstone()``, when something needs it.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,35 +51,37 @@ def check_handle(handle: Any, err: Any) -> Any:
 
 
 class Face:
-    """The Python side of an opaque handle: one of its own, or one that belongs to a machine.
-
-    A borrowed handle keeps its owner alive, and is gone when the owner is closed.
-    """
+    """The Python side of an opaque handle: one of its own, or one that belongs to a machine."""
 
     def __init__(self, handle: Any, free: Any) -> None:
-        self._handle = ffi.gc(handle, free)
-        self._owner: Any = None
+        owned = ffi.gc(handle, free)
+        self._get: Callable[[], Any] = lambda: owned
+        self._borrowed = False
 
     @classmethod
-    def borrow(cls, handle: Any, owner: Any) -> Self:
-        """A view of a handle that belongs to ``owner``, whose ``handle`` raises ValueError once closed."""
+    def borrow(cls, get: Callable[[], Any]) -> Self:
+        """A view of a handle that belongs to something else, which ``get`` keeps alive.
+
+        ``get`` is called for each use: it returns the handle as it is then, or raises ValueError.
+        """
         face = cls.__new__(cls)
-        face._handle, face._owner = handle, owner
+        face._get, face._borrowed = get, True
         return face
 
     @property
     def handle(self) -> Any:
-        """For a call into the C core that only looks; ValueError once the owner is closed."""
-        if self._owner is not None:
-            self._owner.handle  # noqa: B018  (raises)
-        return self._handle
+        """For a call into the C core that only looks; ValueError when a borrowed one is gone."""
+        handle = self._get()
+        if handle == ffi.NULL:
+            raise ValueError(f"this {type(self).__name__} is gone")
+        return handle
 
     @property
     def own_handle(self) -> Any:
         """For a call that changes something; ValueError for what belongs to a machine."""
-        if self._owner is not None:
+        if self._borrowed:
             raise ValueError(f"this {type(self).__name__} belongs to a machine: only its guest changes it")
-        return self._handle
+        return self.handle
 
 
 @cache

@@ -158,7 +158,7 @@ class Caches(Face):
     @classmethod
     def of(cls, machine: Any) -> Caches:
         """Those of a :class:`~pyemu.machine.Machine` with timing "cache"."""
-        caches = cls.borrow(lib.pe_machine_caches(machine.handle), machine)
+        caches = cls.borrow(lambda: lib.pe_machine_caches(machine.handle))
         caches.cpus = len(machine.cpus)
         return caches
 

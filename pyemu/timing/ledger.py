@@ -59,7 +59,7 @@ class Ledger(Face):
     @classmethod
     def of(cls, machine: Any) -> Ledger:
         """That of a :class:`~pyemu.machine.Machine` with timing."""
-        ledger = cls.borrow(lib.pe_machine_ledger(machine.handle), machine)
+        ledger = cls.borrow(lambda: lib.pe_machine_ledger(machine.handle))
         ledger.cpus = len(machine.cpus)
         return ledger
 

@@ -134,6 +134,7 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
         change_privilege(cpu, privileged);
     }
     c->next_access = 0;
+    *c->unsynced = 1; /* the engine clears it whenever it starts */
     if (__builtin_expect(va >> 12 != c->page, 0) && !timed_enter_page(cpu, va)) {
         run_unknown(cpu, c, va, size);
         return;

@@ -66,6 +66,7 @@ struct timed_cpu {
     /* touched by every block */
     const timed_code *code; /* of the block that runs, not yet billed; NULL: none, or not known.  It is in `blocks`. */
     const uint8_t *mode;    /* CPSR's mode bits, live */
+    uint8_t *unsynced;      /* pe_cpu.unsynced, or a byte that nobody reads */
     uint32_t code_va;
     uint32_t page;        /* va >> 12 of the latest fetch; NO_PAGE: ask the TLB */
     uint32_t blocks_page; /* va >> 12 of `blocks` */
@@ -88,6 +89,7 @@ struct timed_cpu {
     uint32_t fill_next;
     uint16_t missed_regs; /* hold what the block before loaded, if it missed */
     bool missed;          /* a load of this block missed */
+    uint8_t unread;
     uint64_t stores_done; /* when every store so far has its line */
 
     pe_tlb *tlb;
