@@ -236,6 +236,7 @@ void fill_flush(pe_cpu *cpu);
 void fill_flush_all(pe_machine *machine);
 /* TLB maintenance by address: the page, or everything where a larger leaf may lie around it. */
 void fill_flush_va(pe_cpu *cpu, uint32_t va);
+void fill_forget_it_state(pe_cpu *cpu);
 /* The instruction at pc, from memory; Thumb: 16 bits, or 32 with the first halfword on top.  False: not mapped. */
 bool fill_fetch(pe_cpu *cpu, uint32_t pc, uint32_t *insn);
 /* Code was changed behind the engine's back in RAM or flash [pa, pa+len). */

@@ -26,6 +26,7 @@ typedef struct timed_code {
     uint32_t access; /* index of the first */
     bool thumb;
     uint8_t branch; /* pe_branch */
+    uint16_t taken_x16;
 } timed_code;
 _Static_assert(sizeof(timed_code) == 32, "two blocks to a cache line");
 
@@ -90,6 +91,7 @@ struct timed_cpu {
     uint16_t missed_regs; /* hold what the block before loaded, if it missed */
     bool missed;          /* a load of this block missed */
     uint8_t unread;
+    uint64_t transferred; /* when the latest line came from L2 */
     uint64_t stores_done; /* when every store so far has its line */
 
     pe_tlb *tlb;
