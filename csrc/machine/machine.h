@@ -316,8 +316,11 @@ void pmu_reset(pe_cpu *cpu);
 void pmu_change_privilege(pe_cpu *cpu, bool privileged);
 /* A translation register is written: two events count that. */
 void pmu_note_write(pe_cpu *cpu, cp15_reg reg);
-void pmu_update(pe_cpu *cpu);                       /* output line from the counters; not within a block */
-uint64_t pmu_next_event(const pe_machine *machine); /* in time units; NEVER */
+void pmu_update(pe_cpu *cpu); /* output line from the counters; not within a block */
+/* When a counter may next raise the line: in time units without a cycle model, by the clock of the running CPU with
+ * one; NEVER. */
+uint64_t pmu_next_event(const pe_machine *machine);
+uint64_t pmu_deadline(const pe_cpu *cpu);
 /* Brings the counters up to now, so that they can be saved; starts them again from restored ones. */
 void pmu_sync(pe_cpu *cpu);
 void pmu_resume(pe_cpu *cpu);

@@ -126,7 +126,6 @@ pe_status timed_reset(pe_machine *machine, pe_error *err);
 /* Guest time that has passed in the running slice, and the clock at which `time` will have come, in time units. */
 uint64_t timed_slice_time(const pe_machine *machine);
 uint64_t timed_clock_at(const pe_machine *machine, uint64_t time);
-uint64_t timed_time_at(const pe_machine *machine, uint64_t clock); /* the other way round */
 
 /* ---- block.c ---- */
 void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
