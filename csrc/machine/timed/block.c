@@ -44,21 +44,32 @@ static inline void bill_code(const timed_machine *t, timed_cpu *c, const timed_c
     c->missed = false;
 }
 
-static void __attribute__((noinline)) bill_exception_return(const timed_machine *t, timed_cpu *c)
+static void __attribute__((noinline)) bill_mispredicted(const timed_machine *t, timed_cpu *c)
 {
-    c->executed.exception_returns++;
-    ledger_add(c->account, c->privileged, PE_COST_EXCEPTIONS, t->core.system.exception_return_cycles);
+    ledger_add(c->account, c->privileged, PE_COST_BRANCHES, t->core.pipeline.mispredict_cycles);
+}
+
+static void __attribute__((noinline)) follow_target(const timed_machine *t, timed_cpu *c, const timed_code *code,
+                                                    uint32_t at, uint32_t next, uint32_t after)
+{
+    if (pe_predictor_resolve(c->predictor, (pe_branch)code->branch, at, next, after)) {
+        bill_mispredicted(t, c);
+    }
+    if (code->branch == PE_BRANCH_EXCEPTION_RETURN && next != after) {
+        c->executed.exception_returns++;
+        ledger_add(c->account, c->privileged, PE_COST_EXCEPTIONS, t->core.system.exception_return_cycles);
+    }
 }
 
 static inline void follow_branch(const timed_machine *t, timed_cpu *c, const timed_code *code, uint32_t next)
 {
-    const uint32_t after = c->code_va + code->size, at = after - (code->thumb ? 2 : 4);
-    if (__builtin_expect(predictor_resolve(c->predictor, (pe_branch)code->branch, at, next, after), 0)) {
-        ledger_add(c->account, c->privileged, PE_COST_BRANCHES, t->core.pipeline.mispredict_cycles);
-    }
-    c->rest[c->privileged] += next == after ? 0 : code->taken_x16; /* with the next block */
-    if (__builtin_expect(code->branch == PE_BRANCH_EXCEPTION_RETURN && next != after, 0)) {
-        bill_exception_return(t, c);
+    const uint32_t after = c->code_va + code->size, at = after - 4 + 2 * code->thumb;
+    const bool taken = next != after;
+    c->rest[c->privileged] += code->taken_x16 & (0u - taken); /* billed with the next block */
+    if (code->branch > PE_BRANCH_CONDITIONAL) {
+        follow_target(t, c, code, at, next, after);
+    } else if (__builtin_expect(predictor_resolve_direction(c->predictor, (pe_branch)code->branch, at, taken), 0)) {
+        bill_mispredicted(t, c);
     }
 }
 
@@ -71,9 +82,7 @@ static inline void finish(pe_cpu *cpu, timed_cpu *c, uint32_t next)
     const timed_machine *t = cpu->machine->timed;
     c->code = NULL;
     bill_code(t, c, code);
-    if (code->branch != PE_BRANCH_NONE) {
-        follow_branch(t, c, code, next);
-    }
+    follow_branch(t, c, code, next);
 }
 
 void timed_finish(pe_cpu *cpu, uint32_t next)
@@ -136,10 +145,15 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     }
     c->next_access = 0;
     *c->unsynced = 1; /* the engine clears it whenever it starts */
-    if (__builtin_expect(va >> 12 != c->page, 0) && !timed_enter_page(cpu, va)) {
+    const timed_entered *in = &c->entered[va >> 12 & (ENTERED_PAGES - 1)];
+    if (__builtin_expect(in->page != va >> 12, 0) && !(in = timed_enter_page(cpu, va))) {
         run_unknown(cpu, c, va, size);
         return;
     }
+    tlb_count_hits(c->tlb, PE_FETCH, in->page != c->page);
+    c->page = in->page;
+    c->blocks = in->blocks;
+    c->page_pa = in->pa;
     const uint32_t index = c->blocks->at[(va & (PE_PAGE_SIZE - 1)) >> 1];
     const timed_code *code = timed_code_at(c->blocks, index);
     if (__builtin_expect(!index || code->size != size || code->thumb != *cpu->thumb, 0) &&

@@ -112,7 +112,7 @@ static uint32_t decode(pe_cpu *cpu, uint32_t va, uint32_t size)
 const timed_code *timed_find_code(pe_cpu *cpu, uint32_t va, uint32_t size)
 {
     timed_cpu *c = cpu->timed;
-    if (va >> 12 != c->blocks_page) {
+    if (va >> 12 != c->page) {
         return NULL;
     }
     uint16_t *slot = &c->blocks->at[(va & (PE_PAGE_SIZE - 1)) >> 1], *link = slot;

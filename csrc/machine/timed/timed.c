@@ -49,7 +49,7 @@ static pe_status make_cpu(pe_cpu *cpu, const timed_machine *t, pe_error *err)
     c->fills = calloc(t->core.memory.line_fill_entries, sizeof *c->fills);
     c->tlb = c->fills ? pe_tlb_new(&t->core, err) : NULL;
     c->predictor = c->tlb ? pe_predictor_new(&t->core, err) : NULL;
-    c->blocks_page = NO_PAGE;
+    c->page = NO_PAGE;
     timed_forget_pages(c);
     c->fetched_line = NO_LINE;
     c->deadline = NEVER;

@@ -59,7 +59,7 @@ typedef struct timed_entered {
     uint64_t pa;
 } timed_entered;
 
-#define ENTERED_PAGES 32
+#define ENTERED_PAGES 64
 #define NO_PAGE       UINT32_MAX
 #define NO_LINE       UINT64_MAX
 
@@ -69,8 +69,7 @@ struct timed_cpu {
     const uint8_t *mode;    /* CPSR's mode bits, live */
     uint8_t *unsynced;      /* pe_cpu.unsynced, or a byte that nobody reads */
     uint32_t code_va;
-    uint32_t page;        /* va >> 12 of the latest fetch; NO_PAGE: ask the TLB */
-    uint32_t blocks_page; /* va >> 12 of `blocks` */
+    uint32_t page; /* va >> 12 of `blocks` */
     timed_page *blocks;
     uint64_t page_pa;
     timed_entered entered[ENTERED_PAGES]; /* by the low bits of the page */
@@ -151,7 +150,8 @@ void timed_translate(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged
 void timed_translate_again(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged, pe_translation *out);
 /* UC_PROT_READ and UC_PROT_WRITE as far as a micro-TLB holds the page: what the soft TLB may let pass unseen. */
 uint32_t timed_seen(const pe_cpu *cpu, uint32_t va);
-bool timed_enter_page(pe_cpu *cpu, uint32_t va);
+/* NULL: the model knows no code there. */
+const timed_entered *timed_enter_page(pe_cpu *cpu, uint32_t va);
 void timed_forget_pages(timed_cpu *timed);
 void timed_invalidate_tlb(pe_cpu *cpu, pe_tlbi operation, uint32_t va, uint8_t asid);
 /* Translation registers have changed. */
