@@ -13,7 +13,9 @@ import pytest
 from pyemu.config import CpuModel, MachineConfig
 from pyemu.machine import Machine, StopReason
 from pyemu.timing import Core, read_core
-from tests.firmware.blobs import FIRMWARE
+from tests.conftest import need_tool
+from tests.firmware.blobs import FIRMWARE, Blob
+from tests.firmware.test_qemu import QEMU, run_on_qemu
 
 PROGRAMS = (
     "branches",
@@ -201,6 +203,19 @@ def test_a_line_has_sixteen_words_and_a_loop_around_them() -> None:
         assert curves.each("stream", access="ldr", bytes=size) == 16 + 3
         assert curves.each("stream", access="copy", bytes=size) == 4 + 2
     assert {curves.each("l2_fill", **keys) for keys in map(dict, curves.keys("l2_fill"))} >= {7 / 4}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_qemu_counts_the_same(program: str, table_format: str) -> None:
+    """With an instruction a nanosecond its PMCCNTR counts instructions, too."""
+    need_tool(QEMU, "qemu-system-arm")
+    output, status = run_on_qemu(Blob(f"bench-{program}{table_format}", about="", mem="256M"))
+    assert status == 0, output
+    theirs, ours = parse(output), dict(run(program, table_format).points)
+    undefined = ("exceptions", (("kind", "undefined"),))
+    if undefined in ours:  # QEMU counts the instruction, too
+        assert theirs.pop(undefined)[0] == 2 * ours.pop(undefined)[0]
+    assert theirs == ours
 
 
 # ---- the rings in memory ----
