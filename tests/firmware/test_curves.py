@@ -313,6 +313,8 @@ def test_a_walk_costs_more_the_farther_away_its_descriptors_are(modelled: Modell
         return modelled.each("walk_cost", "walk_cost", tables=tables, pages=pages)
 
     from_l2 = each("l2", 2048) - each("l1", 1024)
+    dram = modelled["memory.dram_ns"] * modelled["clock_hz"] / 1e9
+    assert each("dram", 2048) - each("l2", 2048) == pytest.approx(dram, rel=0.05)
     farther = modelled["l2.hit_cycles"] - modelled["l1d.hit_cycles"]
     assert 0.95 * farther < from_l2 < 1.2 * farther  # some descriptors of the level above come from L2, too
     if modelled["walk.cache_entries"]:
@@ -332,16 +334,15 @@ def test_stores_miss_for_themselves_only_where_they_have_a_micro_tlb(modelled: M
     assert (each("apart", fits) > each("loads", fits) + miss / 2) != own
 
 
-def test_a_random_branch_is_mispredicted_every_other_time_and_a_constant_one_never(
-    modelled: Modelled,
-) -> None:
+def test_a_random_branch_is_mispredicted_every_other_time_and_a_regular_one_never(modelled: Modelled) -> None:
     def each(pattern: str) -> float:
         return modelled.each("branches", "branches", pattern=pattern)
 
     miss = modelled["pipeline.mispredict_cycles"]
-    for pattern in ("always", "never", "alternating"):
-        assert each(pattern) < each("none") + miss / 4
-    assert each("random") - (each("always") + each("never")) / 2 == pytest.approx(miss / 2, abs=1)
+    predicted = (each("always") + each("never")) / 2
+    assert max(each("always"), each("never")) < each("none") + miss / 2
+    assert each("alternating") == pytest.approx(predicted, abs=0.2)
+    assert each("random") - predicted == pytest.approx(miss / 2, abs=1)
 
 
 def test_returns_are_mispredicted_once_calls_are_deeper_than_the_return_stack(modelled: Modelled) -> None:
@@ -356,18 +357,19 @@ def test_returns_are_mispredicted_once_calls_are_deeper_than_the_return_stack(mo
 def test_a_round_trip_is_entry_and_return(modelled: Modelled) -> None:
     both = modelled["system.exception_entry_cycles"] + modelled["system.exception_return_cycles"]
     for kind in ("svc", "undefined", "permission"):
-        assert modelled.each("exceptions", "exceptions", kind=kind) == pytest.approx(both, abs=2)
+        assert both <= modelled.each("exceptions", "exceptions", kind=kind) < both + 5
     assert (
         modelled.each("exceptions", "exceptions", kind="translation")
         > both + modelled["main_tlb.miss_cycles"]
     )
 
 
-def test_barriers_and_registers_cost_their_parameters(modelled: Modelled) -> None:
+def test_barriers_registers_and_lines_cost_their_parameters(modelled: Modelled) -> None:
     for operation in ("dsb", "dmb", "isb", "mcr"):
-        assert modelled.each("maintenance", "maintenance", operation=operation) == pytest.approx(
-            modelled[f"system.{operation}_cycles"], abs=1
-        )
+        measured = modelled.each("maintenance", "maintenance", operation=operation)
+        assert measured == pytest.approx(modelled[f"system.{operation}_cycles"], abs=1)
+    clean = modelled.each("maintenance", "maintenance", operation="dccmvac")
+    assert clean == pytest.approx(modelled["system.cache_line_cycles"], abs=1)
 
 
 def test_independent_misses_overlap_out_of_order_and_hardly_in_order(modelled: Modelled) -> None:
