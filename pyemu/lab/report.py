@@ -33,20 +33,19 @@ def _print_core(console: Console, results: Sequence[Result]) -> None:
     core = results[0].core
     console.print(f"{core.name} at {core['clock_hz'] / 1e6:g} MHz: {core.description}", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
-    for column in ("figure", "from", "measured", "published", "ratio", "", "source"):
+    for column in ("figure", "measured", "published", "ratio", "", "from; source"):
         right = column in ("measured", "published", "ratio")
         table.add_column(
-            column, justify="right" if right else "left", no_wrap=column != "source", overflow="fold"
+            column, justify="right" if right else "left", no_wrap=";" not in column, overflow="fold"
         )
     for result in results:
         table.add_row(
             result.measure.title,
-            ", ".join(sorted(result.measure.benchmarks)) or "set, not measured",
             "-" if result.value is None else _with_unit(result.value, result.measure.unit),
             _published(result),
             "-" if result.ratio is None else f"{result.ratio:.2f}",
             "OFF" if result.off else "",
-            result.problem or (result.figure.source if result.figure else _parameters(core, result)),
+            f"{_origin(result)}; {result.problem or _source(core, result)}",
         )
     console.print(table)
     console.print()
@@ -66,7 +65,14 @@ def _published(result: Result) -> str:
     return upper if low == high else f"{low:g} to {high:g} {result.measure.unit}"
 
 
-def _parameters(core: Core, result: Result) -> str:
+def _origin(result: Result) -> str:
+    """The programs' curves, or the parameter that nothing measures."""
+    return ", ".join(sorted(result.measure.benchmarks)) or f"parameter {result.measure.parameters[0]}"
+
+
+def _source(core: Core, result: Result) -> str:
+    if result.figure is not None:
+        return result.figure.source
     entries = [core.parameters[name] for name in result.measure.parameters]
     words = (f"{entry.name} {entry.value}{' (assumed)' if entry.assumed else ''}" for entry in entries)
     return f"no published figure: {', '.join(words)}"
