@@ -19,6 +19,7 @@ examples:
   pyemu boot firmware/elf/hello.elf                run a bare-metal ELF program
   pyemu boot --flash u-boot.bin --mem 512M         start firmware from flash
   pyemu boot vmlinuz --initrd initrd.gz --append console=ttyAMA0 --mem 4G --smp 2
+  pyemu boot firmware/elf/user.elf --timing cache  the same, and what it costs on a Cortex-A15
   pyemu cores cortex-a15                           figures of the cycle model and their sources
   pyemu lab cores                                  what it measures, beside published figures
   pyemu doctor                                     check the installation
