@@ -21,10 +21,13 @@ def print_results(console: Console, results: Sequence[Result]) -> None:
     for core in dict.fromkeys(result.core.name for result in results):
         _print_core(console, [result for result in results if result.core.name == core])
     compared = [result for result in results if result.figure is not None]
-    off = [result for result in compared if result.off]
-    within = f"{len(compared) - len(off)} of {len(compared)} published figures within {MAX_DEVIATION:.0%}"
-    names = "; ".join(f"{result.core.name} {result.measure.title}" for result in off)
-    console.print(f"{within}; off: {names}" if off else within, soft_wrap=True)
+    measured = [result for result in compared if result.measure.picks]
+    met = sum(not result.off for result in measured)
+    line = f"{met} of {len(measured)} published figures measured within {MAX_DEVIATION:.0%}"
+    if len(measured) < len(compared):
+        line += f", {len(compared) - len(measured)} more are parameters that nothing measures"
+    off = [f"{result.core.name} {result.measure.title}" for result in compared if result.off]
+    console.print("; ".join([line, *(f"off: {name}" for name in off)]), soft_wrap=True)
 
 
 def _print_core(console: Console, results: Sequence[Result]) -> None:
