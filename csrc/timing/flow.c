@@ -113,6 +113,7 @@ static void find_address(const cs_insn *insn, const cs_arm *arm, addressing *a)
         }
         const uint64_t base = blocks_reg_bits((unsigned)op->mem.base);
         a->address = base | blocks_reg_bits((unsigned)op->mem.index);
+        a->address |= op->shift.type == ARM_SFT_RRX ? REG_BIT(REG_FLAGS) : 0;
         if (i + 1 < arm->op_count) { /* post-indexed: capstone does not say `writeback` of all such */
             a->step = op[1].type == ARM_OP_REG ? blocks_reg_bits((unsigned)op[1].reg) : 0;
             a->base = base;
