@@ -31,7 +31,7 @@ static void write_translation(pe_cpu *cpu, cp15_reg reg, uint64_t value)
         flush = r->sctlr != old.sctlr;
         if ((r->sctlr ^ old.sctlr) & SCTLR_A && cpu->end == END_NONE) {
             cpu->end = END_DEADLINE; /* align_update runs before the engine does again */
-            cpu->machine->engine.emu_stop(cpu->uc);
+            cpu_stop_engine(cpu);
         }
     } else if (reg.crn == 2 && reg.opc2 == 2) {
         r->ttbcr = (uint32_t)cpu_cp15(cpu, reg); /* reserved bits read as zero */
@@ -219,8 +219,8 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
     if (reg.is64 ? reg.crm == 14 : reg.crn == 14) {
         return done(timer_access(cpu, reg, read, value));
     }
-    if (cycles_has(reg, read)) {
-        return done(cycles_access(cpu, reg, read, value));
+    if (pmu_has(reg)) {
+        return done(pmu_access(cpu, reg, read, value));
     }
     if (!cpu_privileged(cpu)) {
         return CP15_UNDEFINED;
@@ -233,6 +233,7 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
         return CP15_UNDEFINED;
     }
     if (is_translation(reg)) {
+        pmu_note_write(cpu, reg);
         write_translation(cpu, reg, *value);
         return CP15_DONE;
     }

@@ -57,7 +57,7 @@ static void plan(pe_machine *m)
     /* A line that is up but masked: look at the masks before each block. */
     cpu->deadline = cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request ? 0 : deadline;
     if (cpu->timed) {
-        cpu->timed->deadline = event == NEVER ? NEVER : timed_clock_at(m, event);
+        cpu->timed->deadline = min64(event == NEVER ? NEVER : timed_clock_at(m, event), pmu_deadline(cpu));
     }
 }
 
@@ -84,7 +84,7 @@ void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status
 {
     set_stop(m, (pe_stop){.reason = reason, .cpu = cpu, .status = status, .address = address});
     if (m->current) {
-        m->engine.emu_stop(m->current->uc);
+        cpu_stop_engine(m->current);
     }
 }
 
@@ -147,13 +147,16 @@ static bool past_plan(const pe_cpu *cpu)
 bool run_block_ends(pe_cpu *cpu)
 {
     if (cpu->end == END_NONE) {
+        if (cpu->timed && cpu->timed->account->clock >= cpu->timed->deadline) {
+            plan(cpu->machine); /* pmu_deadline is an early guess */
+        }
         if (!past_plan(cpu) && !interrupt_allowed(cpu) && !cpu->machine->stop_request) {
             return false;
         }
         cpu->end = END_DEADLINE;
     }
     cpu->block_size = 0;
-    cpu->machine->engine.emu_stop(cpu->uc);
+    cpu_stop_engine(cpu);
     return true;
 }
 

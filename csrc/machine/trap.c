@@ -75,7 +75,7 @@ bool trap_invalid_hook(uc_engine *uc, void *user)
     const uint32_t syndrome = cpu_reg(cpu, UC_ARM_REG_ESR);
     if (!(syndrome >> ESR_EC_SHIFT) && syndrome != ESR_UNKNOWN) {
         cpu->end = END_YIELD;
-        cpu->machine->engine.emu_stop(cpu->uc);
+        cpu_stop_engine(cpu);
         return true;
     }
     cpu_set_reg(cpu, UC_ARM_REG_ESR, 0);

@@ -234,12 +234,12 @@ static void run_turn(pe_blocks *blocks, scoreboard *s, uint32_t load_cycles)
 
 /* Out of order the next blocks run while this one's last results are on their way, as far as the window reaches; what
  * no window hides is that each unit does one thing at a time. */
-static uint64_t once(pe_blocks *blocks, uint32_t load_cycles)
+static uint64_t once(pe_blocks *blocks, uint32_t load_cycles, uint64_t taken)
 {
     const pe_pipeline_params *p = &blocks->core.pipeline;
     scoreboard s = {0};
     run_turn(blocks, &s, load_cycles);
-    uint64_t cost = s.front;
+    uint64_t cost = s.front + taken;
     for (size_t i = 0; i < UNIT_NONE; i++) {
         cost = later(cost, s.busy[i]);
     }
@@ -247,7 +247,7 @@ static uint64_t once(pe_blocks *blocks, uint32_t load_cycles)
     return p->window_entries && s.done > hidden ? later(cost, s.done - hidden) : cost;
 }
 
-static uint64_t one_more_turn(pe_blocks *blocks, uint32_t load_cycles)
+static uint64_t one_more_turn(pe_blocks *blocks, uint32_t load_cycles, uint64_t taken)
 {
     scoreboard s = {0};
     uint64_t half = 0;
@@ -256,6 +256,7 @@ static uint64_t one_more_turn(pe_blocks *blocks, uint32_t load_cycles)
             half = later(s.front, s.done);
         }
         run_turn(blocks, &s, load_cycles);
+        s.front += taken;
     }
     return (later(s.front, s.done) - half) / (LOOP_TURNS / 2);
 }
@@ -273,9 +274,14 @@ pe_status pe_blocks_cost(pe_blocks *blocks, const void *code, size_t len, uint32
     }
     blocks_decode(blocks, code, len, address, thumb, out);
     const bool direct = out->branch == PE_BRANCH_DIRECT || out->branch == PE_BRANCH_CONDITIONAL;
-    uint64_t (*cost)(pe_blocks *, uint32_t) = direct && out->target == address ? one_more_turn : once;
-    out->cycles_x16 = sixteenths(cost(blocks, blocks->core.l1d.hit_cycles));
-    const uint32_t without = sixteenths(cost(blocks, 1));
+    const bool loop = direct && out->target == address;
+    uint64_t (*cost)(pe_blocks *, uint32_t, uint64_t) = loop ? one_more_turn : once;
+    const uint64_t taken = out->branch == PE_BRANCH_NONE ? 0 : blocks->core.pipeline.taken_branch_cycles * CYCLE;
+    const uint32_t hit = blocks->core.l1d.hit_cycles;
+    const uint32_t bare = sixteenths(cost(blocks, hit, 0)), with_branch = sixteenths(cost(blocks, hit, taken));
+    const uint32_t without = sixteenths(cost(blocks, 1, loop ? taken : 0));
+    out->cycles_x16 = loop ? with_branch : bare;
+    out->taken_x16 = with_branch - out->cycles_x16;
     out->l1_x16 = out->cycles_x16 > without ? out->cycles_x16 - without : 0;
     return PE_OK;
 }

@@ -33,13 +33,19 @@ static pe_status make_parts(timed_machine *t, uint32_t ncpus, pe_error *err)
 
 static pe_status make_cpu(pe_cpu *cpu, const timed_machine *t, pe_error *err)
 {
+    const pe_machine *m = cpu->machine;
     timed_cpu *c = calloc(1, sizeof *c);
     if (!c) {
         return pe_fail(err, PE_ERR_MEMORY, "no memory for the cycle model of CPU %u", cpu->index);
     }
     cpu->timed = c;
     c->mode = cpu->probe.mode;
+    if (t->caches && m->engine.unsynced_at) {
+        cpu->unsynced = (uint8_t *)(void *)cpu->uc + m->engine.unsynced_at;
+    }
+    c->unsynced = cpu->unsynced ? cpu->unsynced : &c->unread;
     c->account = &t->ledger->cpu[cpu->index];
+    c->group_insns = cpu->insns - t->core.pipeline.window_entries; /* the first miss begins a group */
     c->fills = calloc(t->core.memory.line_fill_entries, sizeof *c->fills);
     c->tlb = c->fills ? pe_tlb_new(&t->core, err) : NULL;
     c->predictor = c->tlb ? pe_predictor_new(&t->core, err) : NULL;
@@ -85,6 +91,9 @@ pe_status timed_new(pe_machine *m, pe_error *err)
         return pe_fail(err, PE_ERR_ARGUMENT, "timing needs the parameters of a core");
     }
     const pe_status status = pe_core_check(config->core, err);
+    if (config->timing == PE_TIMING_CACHE) {
+        engine_find_unsynced(&m->engine);
+    }
     return status ? status : make(m, config->timing, config->core, err);
 }
 
