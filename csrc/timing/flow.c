@@ -226,6 +226,7 @@ void blocks_flow(pe_blocks *blocks, block_op *op, bool thumb, uint32_t offset, p
     note_accesses(blocks, &a, address, offset, out);
     op->reads |= a.address | a.step;
     op->writes |= a.base;
+    op->base = a.base;
     const uint64_t kept = kept_by(insn, arm, op, thumb);
     for (uint64_t writes = op->writes & ~REG_BIT(15); writes; writes &= writes - 1) {
         const unsigned r = (unsigned)__builtin_ctzll(writes);
