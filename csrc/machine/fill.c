@@ -227,7 +227,7 @@ static uint32_t grant_fetch(pe_cpu *cpu, uint32_t va, const pe_translation *t, u
             bit_clear(m->writable_pages, page);
         }
         bit_set(m->code_pages, page);
-        if (scan_page_has_untrapped(pe_mem_host(m->mem, t->pa, PE_PAGE_SIZE))) {
+        if (scan_page_has_untrapped(m, pe_mem_host(m->mem, t->pa, PE_PAGE_SIZE))) {
             bit_set(m->patched_pages, page);
         }
     }

@@ -326,7 +326,7 @@ void pmu_sync(pe_cpu *cpu);
 void pmu_resume(pe_cpu *cpu);
 
 /* ---- scan.c: instructions that no trap reaches ---- */
-bool scan_page_has_untrapped(const uint8_t *host);
+bool scan_page_has_untrapped(const pe_machine *machine, const uint8_t *host);
 void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host);
 /* Between runs of the engine: drops the hooks of pages that ran once. */
 void scan_trim(pe_cpu *cpu);
