@@ -217,7 +217,7 @@ def test_a_block_costs_what_the_pipeline_of_the_core_makes_of_it(
 
 
 def test_waiting_for_l1_is_shown_apart(blocks: dict[str, Blocks]) -> None:
-    assert [cost(blocks[core], "chase").l1_cycles for core in (A15, A7)] == [2, 1]
+    assert [cost(blocks[core], "chase").l1_cycles for core in (A15, A9)] == [2, Fraction(3, 2)]
     assert cost(blocks[A15], "independent").l1_cycles == 0
 
 
@@ -253,6 +253,17 @@ def test_the_end_of_a_block_is_recognised(
 ) -> None:
     found = cost(blocks[A15], name)
     assert (found.branch, found.target) == (branch, target)
+
+
+def test_a_block_does_not_go_on_with_the_conditions_of_the_one_before(blocks: dict[str, Blocks]) -> None:
+    branch = bytes.fromhex("fee7")
+    for conditional in (
+        "08bf",
+        "01bf",
+        "04bfd6dc",
+    ):  # IT EQ, ITTTT EQ; ITT EQ with a branch that cannot be there
+        blocks[A15].cost(bytes.fromhex(conditional), BASE, thumb=True)
+        assert blocks[A15].cost(branch, BASE, thumb=True).branch == Branch.DIRECT
 
 
 def test_system_operations_are_counted(blocks: dict[str, Blocks]) -> None:
