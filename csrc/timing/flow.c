@@ -36,7 +36,10 @@ static uint8_t structure_accesses(uint32_t bits)
         [6] = {3, true},  [7] = {1, true},  [8] = {2, false}, [9] = {2, false}, [10] = {2, true},
     };
     const uint8_t registers = types[bits >> 8 & 15].registers;
-    return types[bits >> 8 & 15].consecutive ? registers : (uint8_t)(registers * 8u >> (bits >> 6 & 3));
+    if (types[bits >> 8 & 15].consecutive) {
+        return registers;
+    }
+    return (uint8_t)(registers * 8u >> (bits >> 6 & 3));
 }
 
 static uint8_t accesses_of(const cs_insn *insn, const cs_arm *arm, bool thumb)
