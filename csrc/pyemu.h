@@ -508,7 +508,7 @@ typedef struct pe_block_cost {
     uint32_t insns;
     uint32_t cycles_x16; /* in sixteenths of a cycle: issue, dependencies, L1 hits */
     uint32_t l1_x16;     /* the part of it that waiting for L1 hits adds */
-    uint32_t taken_x16;  /* on top when its branch is taken; a block that branches to itself has it in cycles_x16 */
+    uint32_t taken_x16;  /* on top when its branch is taken */
     uint32_t loads;      /* instructions that load, and below that store */
     uint32_t stores;
     uint32_t exclusives;

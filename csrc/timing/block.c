@@ -250,7 +250,7 @@ static uint64_t once(pe_blocks *blocks, uint32_t load_cycles, uint64_t taken)
     return p->window_entries && s.done > hidden ? later(cost, s.done - hidden) : cost;
 }
 
-static uint64_t one_more_turn(pe_blocks *blocks, uint32_t load_cycles, uint64_t taken)
+static uint64_t one_more_turn(pe_blocks *blocks, uint32_t load_cycles)
 {
     scoreboard s = {0};
     uint64_t half = 0;
@@ -259,7 +259,6 @@ static uint64_t one_more_turn(pe_blocks *blocks, uint32_t load_cycles, uint64_t 
             half = later(s.front, s.done);
         }
         run_turn(blocks, &s, load_cycles);
-        s.front += taken;
     }
     return (later(s.front, s.done) - half) / (LOOP_TURNS / 2);
 }
@@ -278,14 +277,13 @@ pe_status pe_blocks_cost(pe_blocks *blocks, const void *code, size_t len, uint32
     blocks_decode(blocks, code, len, address, thumb, out);
     const bool direct = out->branch == PE_BRANCH_DIRECT || out->branch == PE_BRANCH_CONDITIONAL;
     const bool loop = direct && out->target == address;
-    uint64_t (*cost)(pe_blocks *, uint32_t, uint64_t) = loop ? one_more_turn : once;
-    const uint64_t taken = out->branch == PE_BRANCH_NONE ? 0 : blocks->core.pipeline.taken_branch_cycles * CYCLE;
     const uint32_t hit = blocks->core.l1d.hit_cycles;
-    const uint32_t bare = sixteenths(cost(blocks, hit, 0)), with_branch = sixteenths(cost(blocks, hit, taken));
-    const uint32_t without = sixteenths(cost(blocks, 1, loop ? taken : 0));
-    out->cycles_x16 = loop ? with_branch : bare;
-    out->taken_x16 = with_branch - out->cycles_x16;
+    const uint64_t taken = blocks->core.pipeline.taken_branch_cycles * CYCLE;
+    out->cycles_x16 = sixteenths(loop ? one_more_turn(blocks, hit) : once(blocks, hit, 0));
+    const uint32_t without = sixteenths(loop ? one_more_turn(blocks, 1) : once(blocks, 1, 0));
     out->l1_x16 = out->cycles_x16 > without ? out->cycles_x16 - without : 0;
+    /* A loop of one block runs from the core's loop buffer: its fetch does not stop at the branch. */
+    out->taken_x16 = loop || out->branch == PE_BRANCH_NONE ? 0 : sixteenths(once(blocks, hit, taken)) - out->cycles_x16;
     return PE_OK;
 }
 
