@@ -243,9 +243,11 @@ static void align_hook(uc_engine *uc, uint64_t address, uint32_t size, void *use
     if (!memory || !is_misaligned(cpu, &access)) {
         return;
     }
-    const uint32_t cpsr = cpu_reg(cpu, UC_ARM_REG_CPSR);
-    const uint32_t condition = !d.thumb ? insn >> 28 : cpsr & CPSR_IT ? it_state(cpsr) >> 4 : 14;
-    if (condition < 14 && !condition_holds(condition, cpsr)) {
+    const uint32_t condition = d.thumb ? 14 : insn >> 28; /* the engine has looked at IT blocks */
+    if (condition < 14 && !condition_holds(condition, cpu_reg(cpu, UC_ARM_REG_CPSR))) {
+        return;
+    }
+    if (!run_find_it_state(cpu, d.pc)) {
         return;
     }
     const pe_translation fault = {.fault = PE_FAULT_ALIGNMENT};
