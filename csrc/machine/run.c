@@ -298,6 +298,9 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     clock_leave();
     m->time = machine_time(m);
     m->current = NULL;
+    if (cpu->timed) {
+        timed_settle(cpu->timed);
+    }
     timer_update_all(m);
     return status;
 }
