@@ -198,6 +198,7 @@ static void run_unknown(pe_cpu *cpu, timed_cpu *c, uint32_t va, uint32_t size)
 
 static void __attribute__((noinline)) change_privilege(pe_cpu *cpu, bool privileged)
 {
+    timed_settle(cpu->timed); /* so that fractions of cycles stay with the privilege that they belong to */
     cpu->timed->privileged = privileged;
     pmu_change_privilege(cpu, privileged);
 }
