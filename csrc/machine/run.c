@@ -245,7 +245,7 @@ static pe_status engine_returned(pe_cpu *cpu, uc_err status, pe_error *err)
         if (fault.access == PE_FETCH) {
             cpu->block_size = 0; /* the block that jumped here is over */
             if (cpu->timed) {
-                timed_finish(cpu, cpu_reg(cpu, UC_ARM_REG_PC));
+                timed_fetch_abort(cpu, cpu_reg(cpu, UC_ARM_REG_PC), address);
             }
         }
         exception_abort(cpu, fault.access, address, &fault.translation);

@@ -245,6 +245,18 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     }
 }
 
+void timed_fetch_abort(pe_cpu *cpu, uint32_t next, uint32_t fault_va)
+{
+    timed_cpu *c = cpu->timed;
+    const bool privileged = cpu_privileged(cpu);
+    timed_finish(cpu, next);
+    if (privileged != c->privileged) { /* by the branch that led here */
+        change_privilege(cpu, privileged);
+    }
+    timed_enter_page(cpu, fault_va);
+    c->page = NO_PAGE;
+}
+
 void timed_exception(pe_cpu *cpu, uint32_t target)
 {
     timed_cpu *c = cpu->timed;

@@ -160,6 +160,8 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
 void timed_finish(pe_cpu *cpu, uint32_t next);
 /* It ended by an exception or a trap before `next`: bills what was executed. */
 void timed_cut(pe_cpu *cpu, uint32_t next);
+/* The fetch at `next` aborts: its translation was asked for like any other. */
+void timed_fetch_abort(pe_cpu *cpu, uint32_t next, uint32_t fault_va);
 /* An exception is taken, whose vector is at `target`. */
 /* Brings the categories of the bill up to its clock. */
 void timed_settle(timed_cpu *timed);
@@ -184,8 +186,8 @@ uint32_t timed_seen(const pe_cpu *cpu, uint32_t va);
 const timed_entered *timed_enter_page(pe_cpu *cpu, uint32_t va);
 void timed_forget_pages(timed_cpu *timed);
 void timed_invalidate_tlb(pe_cpu *cpu, pe_tlbi operation, uint32_t va, uint8_t asid);
-/* Translation registers have changed. */
-void timed_regime_changed(pe_cpu *cpu);
+/* Translation registers have changed; context: those that pe_micro_params.flushed_by_context names. */
+void timed_regime_changed(pe_cpu *cpu, bool context);
 
 /* ---- data.c ---- */
 void timed_memory_hook(uc_engine *uc, uc_mem_type type, uint64_t pa, int size, int64_t value, void *user);
