@@ -837,7 +837,8 @@ typedef enum pe_remedy {
 typedef struct pe_kernel_boot {
     uint64_t image_offset; /* of _stext from PHYS_OFFSET */
     uint64_t image_bytes;  /* _stext to _end */
-    uint64_t init_bytes;   /* of it, given back after the boot */
+    uint64_t init_offset;  /* of __init_begin from PHYS_OFFSET */
+    uint64_t init_bytes;   /* given back after the boot */
     uint64_t fdt_bytes;
     uint64_t percpu_bytes;  /* of each CPU */
     uint64_t swiotlb_bytes; /* of the buffer, without its slots */
@@ -972,7 +973,7 @@ typedef struct pe_kernel_layout {
     uint32_t task_unmapped_base;
     uint32_t modules_start, modules_end;
     uint32_t pkmap_base;  /* 0 without highmem */
-    uint32_t high_memory; /* virtual; 0 stands for 4 GB */
+    uint32_t high_memory; /* first virtual byte behind lowmem */
     uint32_t vmalloc_start, vmalloc_end;
     uint32_t fdt_base, fdt_bytes;
     uint32_t fixaddr_start, fixaddr_top;
