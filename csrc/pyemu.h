@@ -444,6 +444,10 @@ void pe_tlb_free(pe_tlb *tlb);
 /* Called for each entry that leaves the main TLB to make room (not for invalidation), after it has left. */
 typedef void (*pe_tlb_evicted)(void *user, const pe_tlb_entry *entry);
 void pe_tlb_on_evict(pe_tlb *tlb, pe_tlb_evicted evicted, void *user);
+typedef void (*pe_tlb_dropped)(void *user, pe_tlb_array array, const pe_tlb_entry *entry);
+void pe_tlb_on_drop(pe_tlb *tlb, pe_tlb_dropped dropped, void *user);
+bool pe_tlb_holds(const pe_tlb *tlb, pe_tlb_array array, uint32_t va, uint8_t asid);
+void pe_tlb_context_changed(pe_tlb *tlb);
 /* Whether pe_tlb_access compares each hit with the fresh translation; off at first. */
 void pe_tlb_detect_stale(pe_tlb *tlb, bool on);
 

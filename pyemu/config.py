@@ -15,6 +15,9 @@ from typing import Any, Literal, get_args
 CpuModel = Literal["cortex-a15", "cortex-a7"]
 CPU_MODELS: tuple[str, ...] = get_args(CpuModel)
 
+Timing = Literal["off", "tlb", "cache"]
+TIMINGS: tuple[str, ...] = get_args(Timing)
+
 KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
@@ -80,6 +83,11 @@ class MachineConfig:
     ``strict_alignment``  alignment faults also with SCTLR.A clear: of LDM, STM, LDRD, STRD, VLDR, VSTR, and
                           of any access to Device or Strongly-ordered memory, which is all memory with the
                           MMU off.  Slower: a hook on every instruction.
+    ``timing``            what guest time is: ``"off"``, 1 ns for each instruction; ``"tlb"``, cycles of
+                          instructions, branches and TLBs; ``"cache"``, of the caches too.
+    ``core``              whose cycles these are: a name of ``pyemu cores`` or of ``core_file``; None: the one
+                          that belongs to ``cpu``, or the only one of ``core_file``.  Unused with timing off.
+    ``core_file``         a TOML file with cores of your own.
     """
 
     memory_bytes: int = GIB
@@ -88,6 +96,9 @@ class MachineConfig:
     semihosting: bool = True
     quantum: int = 20_000
     strict_alignment: bool = False
+    timing: Timing = "off"
+    core: str | None = None
+    core_file: Path | None = None
 
     def __post_init__(self) -> None:
         check_memory(self.memory_bytes)
@@ -97,6 +108,8 @@ class MachineConfig:
             raise UserError(f"smp of {self.smp} is outside 1 to {MAX_CPUS} CPUs")
         if not 1 <= self.quantum <= MAX_QUANTUM:
             raise UserError(f"quantum of {self.quantum} is outside 1 to {MAX_QUANTUM} instructions")
+        if self.timing not in TIMINGS:
+            raise UserError(f"timing {self.timing!r} is not known: {', '.join(TIMINGS)} are")
 
     def with_options(self, **changes: Any) -> MachineConfig:
         """A copy with the options that are not None changed (``mem`` may be a size as text)."""
@@ -105,14 +118,20 @@ class MachineConfig:
 
     @classmethod
     def from_toml(cls, path: str | Path) -> MachineConfig:
-        """The ``[machine]`` table of a TOML file: ``mem = "4G"`` and the fields of this class."""
+        """The ``[machine]`` table of a TOML file: ``mem = "4G"`` and the fields of this class.
+
+        A relative ``core_file`` is looked for beside the file.
+        """
         table = _read_toml(Path(path)).get("machine", {})
         if not isinstance(table, dict):
             raise UserError(f"{path}: machine must be a table, [machine]")
         try:
-            return _from_mapping(table, "key", base=cls())
+            config = _from_mapping(table, "key", base=cls())
         except UserError as error:
             raise UserError(f"{path}: [machine]: {error}") from None
+        if config.core_file is None:
+            return config
+        return replace(config, core_file=Path(path).parent / config.core_file)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -135,10 +154,14 @@ def _from_mapping(values: dict[str, Any], noun: str, base: MachineConfig) -> Mac
         if isinstance(mem, bool) or not isinstance(mem, (int, str)):
             raise UserError(f"mem must be a size such as 1G, not {mem!r}")
         changes["memory_bytes"] = parse_memory(mem) if isinstance(mem, str) else mem
+    if isinstance(changes.get("core_file"), Path):
+        changes["core_file"] = str(changes["core_file"])
     for field in fields(MachineConfig):
-        expected = type(field.default)
+        expected = str if field.default is None else type(field.default)
         if field.name in changes and type(changes[field.name]) is not expected:
             raise UserError(f"{field.name} must be of type {expected.__name__}, not {changes[field.name]!r}")
+    if "core_file" in changes:
+        changes["core_file"] = Path(changes["core_file"])
     unknown = set(changes) - {field.name for field in fields(MachineConfig)}
     if unknown:
         exist = ", ".join(["mem", *(field.name for field in fields(MachineConfig)[1:])])

@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 
 import pytest
 
+from tests.bills import watch_machines
+
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "tests/data"
 
@@ -46,8 +48,24 @@ class Completed:
         return json.loads(self.stdout.strip().splitlines()[-1])
 
 
+PROGRAM = f"""\
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from pyemu.cli import main
+from tests.bills import watch_boot
+watch_boot()
+sys.exit(main())
+"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_bill_adds_up() -> None:
+    """See tests/bills.py, which does the same for runs of the command line."""
+    watch_machines()
+
+
 def pyemu_command(*args: str | Path) -> list[str]:
-    return [sys.executable, "-c", "import sys; from pyemu.cli import main; sys.exit(main())", *map(str, args)]
+    return [sys.executable, "-c", PROGRAM, *map(str, args)]
 
 
 def run_command_line(

@@ -13,6 +13,8 @@ from tests.conftest import ROOT
 README = (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", README, re.M | re.S)
 PRINTED = (
+    r"CPI (\d\.\d\d): \d+ cycles, [1-9]\d+ of them main TLB\n"
+    r"CPI (?!\1)\d\.\d\d: \d+ cycles, [1-9]\d+ of them main TLB\n",
     r"EXIT 0 [1-9]\d*\n(L[123]\[\d+\] @0x\w+ = 0x\w+: (table|block|page)\n)+",
     r"0x80200123 is 0x40400123, level 3 page permits read.*\nlevel 2 table not present: L2\[128\] .*\n",
 )

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Emulated system registers: translation control (kept in cpu->regime too), TLB maintenance, the generic timer and the
  * address translation operations (ARM DDI 0406C B3.17, B8.1). */
-#include "machine/machine.h"
+#include "machine/timed/timed.h"
 
 #define CNTKCTL_PL0PCTEN 0x001u
 #define CNTKCTL_PL0VCTEN 0x002u
@@ -31,7 +31,7 @@ static void write_translation(pe_cpu *cpu, cp15_reg reg, uint64_t value)
         flush = r->sctlr != old.sctlr;
         if ((r->sctlr ^ old.sctlr) & SCTLR_A && cpu->end == END_NONE) {
             cpu->end = END_DEADLINE; /* align_update runs before the engine does again */
-            cpu->machine->engine.emu_stop(cpu->uc);
+            cpu_stop_engine(cpu);
         }
     } else if (reg.crn == 2 && reg.opc2 == 2) {
         r->ttbcr = (uint32_t)cpu_cp15(cpu, reg); /* reserved bits read as zero */
@@ -51,6 +51,9 @@ static void write_translation(pe_cpu *cpu, cp15_reg reg, uint64_t value)
     cpu->generation++;
     if (flush) {
         fill_flush(cpu);
+    }
+    if (cpu->timed) {
+        timed_regime_changed(cpu);
     }
 }
 
@@ -91,14 +94,13 @@ static bool is_ignored(cp15_reg reg)
 
 /* ---- TLB maintenance ---- */
 
-#define TLBI_INNER_SHAREABLE 3
-
 static bool tlb_maintenance(pe_cpu *cpu, cp15_reg reg, uint32_t value)
 {
     if ((reg.crm != 3 && reg.crm != 5 && reg.crm != 6 && reg.crm != 7) || reg.opc2 > 3 ||
         (reg.crm == 5 && reg.opc2 == 3) || (reg.crm == 6 && reg.opc2 == 3)) {
         return false;
     }
+    static const pe_tlbi OPERATIONS[] = {PE_TLBI_ALL, PE_TLBI_MVA, PE_TLBI_ASID, PE_TLBI_MVAA};
     const bool by_address = reg.opc2 == 1 || reg.opc2 == 3;
     pe_machine *m = cpu->machine;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
@@ -109,6 +111,9 @@ static bool tlb_maintenance(pe_cpu *cpu, cp15_reg reg, uint32_t value)
             fill_flush_va(m->cpu[i], value & ~0xfffu);
         } else {
             fill_flush(m->cpu[i]);
+        }
+        if (m->timed) {
+            timed_invalidate_tlb(m->cpu[i], OPERATIONS[reg.opc2], value & ~0xfffu, (uint8_t)value);
         }
     }
     return true;
@@ -242,6 +247,10 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
     }
     if (!reg.is64 && reg.crn == 7 && reg.crm == 8 && reg.opc1 == 0) {
         return ats(cpu, reg, (uint32_t)*value);
+    }
+    if (!reg.is64 && reg.crn == 7 && reg.opc1 == 0 && cpu->timed) { /* trapped only then */
+        timed_maintain_caches(cpu, reg, (uint32_t)*value);
+        return CP15_DONE;
     }
     return CP15_UNDEFINED;
 }

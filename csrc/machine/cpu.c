@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * One CPU: its engine instance, its reset state and its registers. */
-#include "machine/machine.h"
+#include "machine/timed/timed.h"
 #include "machine/clock.h"
 
 #include <stdlib.h>
@@ -42,11 +42,6 @@ bool cpu_set_cp15(pe_cpu *cpu, cp15_reg reg, uint64_t value)
     return cpu->machine->engine.reg_write(cpu->uc, UC_ARM_REG_CP_REG, &access) == UC_ERR_OK;
 }
 
-bool cpu_privileged(const pe_cpu *cpu)
-{
-    return (cpu_reg(cpu, UC_ARM_REG_CPSR) & CPSR_MODE) != MODE_USR;
-}
-
 static const cp15_reg SCTLR = {1, 0, 0, 0, false}, TTBCR = {2, 0, 0, 2, false}, DACR = {3, 0, 0, 0, false};
 static const cp15_reg TTBR0_64 = {0, 2, 0, 0, true}, TTBR1_64 = {0, 2, 1, 0, true};
 static const cp15_reg MAIR0 = {10, 2, 0, 0, false}, MAIR1 = {10, 2, 0, 1, false}, CONTEXTIDR = {13, 0, 0, 1, false};
@@ -64,6 +59,9 @@ void cpu_load_regime(pe_cpu *cpu)
         .contextidr = (uint32_t)cpu_cp15(cpu, CONTEXTIDR),
     };
     cpu->generation++;
+    if (cpu->timed) {
+        timed_regime_changed(cpu);
+    }
 }
 
 /* ---- construction ---- */
@@ -154,14 +152,17 @@ pe_cpu *cpu_new(pe_machine *machine, uint32_t index, pe_error *err)
         void *callback;
     } hooks[] = {
         {UC_HOOK_TLB_FILL, (void *)(uintptr_t)fill_hook},
-        {UC_HOOK_BLOCK, (void *)(uintptr_t)run_block_hook},
+        {UC_HOOK_BLOCK,
+         machine->config.timing ? (void *)(uintptr_t)timed_block_hook : (void *)(uintptr_t)run_block_hook},
         {UC_HOOK_INSN_INVALID, (void *)(uintptr_t)trap_invalid_hook},
         {UC_HOOK_INTR, (void *)(uintptr_t)trap_interrupt_hook},
+        {UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, (void *)(uintptr_t)timed_memory_hook},
     };
+    const size_t wanted = sizeof hooks / sizeof hooks[0] - (machine->config.timing < PE_TIMING_CACHE);
     clock_enter(0);
     pe_status status = cpu_open(cpu, err);
     clock_leave();
-    for (size_t i = 0; status == PE_OK && i < sizeof hooks / sizeof hooks[0]; i++) {
+    for (size_t i = 0; status == PE_OK && i < wanted; i++) {
         status = add_hook(cpu, hooks[i].type, hooks[i].callback, err);
     }
     if (status != PE_OK) {
@@ -188,6 +189,9 @@ void cpu_free(pe_cpu *cpu)
 
 /* SCTLR after reset (Cortex-A15 TRM 4.3.27): what firmware that starts a kernel leaves. */
 #define SCTLR_RESET     0x00c50078u
+#define HCR_TSW         0x00400000u
+#define HCR_TPC         0x00800000u
+#define HCR_TPU         0x01000000u
 #define HCR_TTLB        0x02000000u
 #define HCR_TVM         0x04000000u
 #define SCR_HCE         0x100u
@@ -246,7 +250,8 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
     cpu_set_cp15(cpu, (cp15_reg){14, 1, 4, 0, false}, 0);
     /* Writes to translation registers are trapped, so that `regime` is always what the guest set; TLB maintenance,
      * because it means leaves of any size and other CPUs. */
-    cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | HCR_TTLB);
+    const uint32_t maintenance = m->config.timing == PE_TIMING_CACHE ? HCR_TSW | HCR_TPC | HCR_TPU : 0;
+    cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | HCR_TTLB | maintenance);
     cpu_load_regime(cpu);
     fill_reset(cpu);
     cpu_set_reg(cpu, UC_ARM_REG_CPSR, MODE_SVC | CPSR_A | CPSR_I | CPSR_F | (pc & 1 ? CPSR_T : 0));

@@ -5,6 +5,7 @@
 #include "error.h"
 
 #include <dlfcn.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,89 @@ static const uint64_t *find_fault_address(const pe_engine *engine, uc_engine *uc
         }
     }
     return found;
+}
+
+/* ---- the flag that memory hooks need not see PC ---- */
+
+#define TRIAL_PAGE         0x10000u
+#define TRIAL_STRUCT_BYTES 0x4000
+
+typedef struct unsynced_trial {
+    const pe_engine *engine;
+    uint8_t *flag;
+    uint32_t pc; /* as the memory hook saw it */
+} unsynced_trial;
+
+static void trial_block(uc_engine *uc, uint64_t address, uint32_t size, void *user)
+{
+    (void)uc, (void)address, (void)size;
+    const unsynced_trial *trial = user;
+    *trial->flag = 1;
+}
+
+static void trial_memory(uc_engine *uc, uc_mem_type type, uint64_t address, int size, int64_t value, void *user)
+{
+    (void)type, (void)address, (void)size, (void)value;
+    unsynced_trial *trial = user;
+    trial->engine->reg_read(uc, UC_ARM_REG_PC, &trial->pc);
+}
+
+/* Two moves and a load: its memory hook sees the PC of the load, or still that of the block. */
+static bool flag_leaves_pc(const pe_engine *engine, uc_engine *uc, uint8_t *flag)
+{
+    unsynced_trial trial = {.engine = engine, .flag = flag};
+    uc_hook hooks[2] = {0, 0};
+    const bool hooked =
+        engine->hook_add(uc, &hooks[0], UC_HOOK_BLOCK, (void *)(uintptr_t)trial_block, &trial, 1, 0) == UC_ERR_OK &&
+        engine->hook_add(uc, &hooks[1], UC_HOOK_MEM_READ, (void *)(uintptr_t)trial_memory, &trial, 1, 0) == UC_ERR_OK;
+    if (hooked) {
+        engine->emu_start(uc, TRIAL_PAGE, TRIAL_PAGE + 12, 0, 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        if (hooks[i]) {
+            engine->hook_del(uc, hooks[i]);
+        }
+    }
+    *flag = 0;
+    engine->ctl(uc, UC_CTL_WRITE(UC_CTL_TB_FLUSH, 0));
+    return trial.pc == TRIAL_PAGE;
+}
+
+/* It is set, with others, when PC is written. */
+static size_t try_flags(const pe_engine *engine, uc_engine *uc)
+{
+    uint8_t before[TRIAL_STRUCT_BYTES], after[TRIAL_STRUCT_BYTES];
+    const uint32_t pc = TRIAL_PAGE;
+    const size_t whole = malloc_usable_size(uc), size = whole < sizeof before ? whole : sizeof before;
+    memcpy(before, (const void *)uc, size);
+    engine->reg_write(uc, UC_ARM_REG_PC, &pc);
+    memcpy(after, (const void *)uc, size);
+    for (size_t at = size; at-- > 0;) {
+        uint8_t *flag = (uint8_t *)(void *)uc + at;
+        if (before[at] == 0 && after[at] == 1 && flag_leaves_pc(engine, uc, flag)) {
+            return at;
+        }
+    }
+    return 0;
+}
+
+void engine_find_unsynced(pe_engine *engine)
+{
+    static const uint32_t code[] = {0xe1a01001u, 0xe1a0200fu, 0xe5923000u}; /* mov r1, r1; mov r2, pc; ldr r3, [r2] */
+    uint8_t *page = aligned_alloc(PE_PAGE_SIZE, PE_PAGE_SIZE);
+    uc_engine *uc = NULL;
+    if (!page) {
+        return;
+    }
+    memset(page, 0, PE_PAGE_SIZE);
+    memcpy(page, code, sizeof code);
+    if (engine->open(UC_ARCH_ARM, UC_MODE_ARM, &uc) == UC_ERR_OK) {
+        if (engine->mem_map_ptr(uc, TRIAL_PAGE, PE_PAGE_SIZE, UC_PROT_ALL, page) == UC_ERR_OK) {
+            engine->unsynced_at = try_flags(engine, uc);
+        }
+        engine->close(uc);
+    }
+    free(page);
 }
 
 pe_status engine_probe(const pe_engine *engine, uc_engine *uc, pe_engine_probe *probe, pe_error *err)

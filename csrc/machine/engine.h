@@ -25,6 +25,10 @@ typedef struct pe_engine {
     /* optional internals */
     void (*tb_invalidate_phys_range)(uc_engine *, uint64_t, uint64_t);
     bool guest_clock; /* clock.h is in force */
+    /* Where uc_struct.skip_sync_pc_on_exit lies, 0: not found, or not looked for.  While it is set the engine does not
+     * bring PC up to date before each memory hook, which takes it longer than the access; nor when it is told to stop.
+     */
+    size_t unsynced_at;
 } pe_engine;
 
 /* Places inside one engine instance, found by writing known values and looking for them (engine_probe). */
@@ -37,6 +41,8 @@ typedef struct pe_engine_probe {
 } pe_engine_probe;
 
 pe_status engine_load(pe_engine *engine, pe_error *err);
+/* Fills unsynced_at, by trying on an instance of its own. */
+void engine_find_unsynced(pe_engine *engine);
 /* Needs an instance with UC_TLB_VIRTUAL and no hook; leaves core registers zero. */
 pe_status engine_probe(const pe_engine *engine, uc_engine *uc, pe_engine_probe *probe, pe_error *err);
 

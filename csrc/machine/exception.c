@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Exception entry through the guest's own vectors (ARM DDI 0406C B1.8, B1.9). */
-#include "machine/machine.h"
+#include "machine/timed/timed.h"
 
 #define VECTOR_UNDEF 0x04u
 #define VECTOR_SVC   0x08u
@@ -48,6 +48,9 @@ void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t retur
         new |= CPSR_F;
     }
     const uint32_t target = vector_base(cpu) + vector;
+    if (cpu->timed) {
+        timed_exception(cpu);
+    }
     count_stuck(cpu, target);
     cpu_set_reg(cpu, UC_ARM_REG_CPSR, new);
     cpu_set_reg(cpu, UC_ARM_REG_SPSR, old);

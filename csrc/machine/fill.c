@@ -5,21 +5,10 @@
  * of memory is either code (its soft-TLB entries carry no write permission) or writable (no execute permission):
  *   - a fetch from a page that some entry may write flushes all soft TLBs and makes it code;
  *   - a store to a code page drops its translations on every CPU, flushes and makes it writable. */
-#include "machine/machine.h"
+#include "machine/timed/timed.h"
 #include "machine/clock.h"
 
 #define FLASH_PAGES (2ull * BOARD_FLASH_SIZE / PE_PAGE_SIZE)
-
-/* The engine numbers RAM in map order: two banks of flash, then RAM. */
-static inline bool ram_offset(const pe_machine *m, uint64_t pa, uint64_t *offset)
-{
-    if (pa - m->config.ram_base < m->config.ram_size) {
-        *offset = 2ull * BOARD_FLASH_SIZE + (pa - m->config.ram_base);
-        return true;
-    }
-    *offset = pa;
-    return pa < 2ull * BOARD_FLASH_SIZE;
-}
 
 static inline bool bit_test(const uint8_t *map, uint64_t bit)
 {
@@ -94,6 +83,9 @@ static void drop_page(pe_machine *m, uint64_t page)
         }
         cpu->generation++;
     }
+    if (m->timed) {
+        timed_drop_code(m->timed, page);
+    }
     bit_clear(m->code_pages, page);
     bit_clear(m->patched_pages, page);
     m->stats.code_invalidations++;
@@ -104,7 +96,7 @@ void fill_drop_code(pe_machine *m, uint64_t pa, uint64_t len)
     bool dropped = false;
     for (uint64_t at = pa & ~0xfffull; at < pa + len; at += PE_PAGE_SIZE) {
         uint64_t offset;
-        if (ram_offset(m, at, &offset) && bit_test(m->code_pages, offset >> 12)) {
+        if (fill_ram_offset(m, at, &offset) && bit_test(m->code_pages, offset >> 12)) {
             drop_page(m, offset >> 12);
             dropped = true;
         }
@@ -180,7 +172,7 @@ static void forget_it_state(pe_cpu *cpu)
 
 static void grow_if_thrashing(pe_cpu *cpu)
 {
-    if (++cpu->fills_since_flush < cpu->grow_after) {
+    if (cpu->timed || ++cpu->fills_since_flush < cpu->grow_after) { /* the model needs each miss */
         return;
     }
     fill_flush(cpu);
@@ -202,14 +194,28 @@ static bool fill_fail(pe_cpu *cpu, pe_access access, uint32_t va, const pe_trans
 static void translate(pe_cpu *cpu, uint32_t va, pe_access access, pe_translation *t)
 {
     const pe_machine *m = cpu->machine;
-    bool privileged = cpu_privileged(cpu);
-    pe_translate(m->mem, &cpu->regime, va, access, privileged, t);
+    const bool privileged = cpu_privileged(cpu), modelled = cpu->timed && access != PE_FETCH;
+    if (modelled) {
+        timed_translate(cpu, va, access, privileged, t);
+    } else {
+        pe_translate(m->mem, &cpu->regime, va, access, privileged, t);
+    }
     if (privileged && access != PE_FETCH && (t->fault || t->prot != t->prot_other)) {
         uint32_t insn;
         if (fill_fetch(cpu, cpu->probe.regs[15], &insn) && insn_is_unprivileged(insn, *cpu->thumb)) {
-            pe_translate(m->mem, &cpu->regime, va, access, false, t);
+            if (modelled) {
+                timed_translate_again(cpu, va, access, false, t);
+            } else {
+                pe_translate(m->mem, &cpu->regime, va, access, false, t);
+            }
         }
     }
+}
+
+/* With a cycle model the soft TLB must not let pass what a micro-TLB would not. */
+static uint32_t seen_only(const pe_cpu *cpu, uint32_t va, uint32_t perms)
+{
+    return cpu->timed ? perms & (timed_seen(cpu, va) | (uint32_t)UC_PROT_EXEC) : perms;
 }
 
 static uint32_t grant_fetch(pe_cpu *cpu, uint32_t va, const pe_translation *t, uint64_t page)
@@ -274,7 +280,8 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
     }
     uint64_t offset;
     entry->paddr = t.pa;
-    if (!ram_offset(m, t.pa, &offset)) {
+    const bool ram = fill_ram_offset(m, t.pa, &offset);
+    if (!ram) {
         if (!devices_at(m, t.pa) || access == PE_FETCH) {
             t.fault = PE_FAULT_EXTERNAL;
             return fill_fail(cpu, access, va, &t);
@@ -286,6 +293,10 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
     } else {
         entry->perms =
             access == PE_FETCH ? grant_fetch(cpu, va, &t, offset >> 12) : grant_data(cpu, access, &t, offset >> 12);
+    }
+    entry->perms = seen_only(cpu, va, entry->perms);
+    if (cpu->timed && ram) {
+        timed_note_cacheable(cpu, &t, offset >> 12);
     }
     m->stats.fills++;
     grow_if_thrashing(cpu);

@@ -131,7 +131,10 @@ pe_status pe_machine_set_flash(pe_machine *m, uint32_t bank, const void *image, 
 
 pe_status pe_machine_reset(pe_machine *m, uint32_t pc, pe_error *err)
 {
-    (void)err;
+    const pe_status status = timed_reset(m, err);
+    if (status != PE_OK) {
+        return status;
+    }
     m->time = 0;
     m->current = NULL;
     m->last_cpu = m->config.ncpus - 1;

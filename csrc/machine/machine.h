@@ -85,7 +85,8 @@ typedef struct pe_cpu {
 
     struct pe_machine *machine;
     uc_engine *uc;
-    timed_cpu *timed; /* NULL: no cycle model */
+    timed_cpu *timed;  /* NULL: no cycle model */
+    uint8_t *unsynced; /* the engine's flag at unsynced_at; NULL */
     uint32_t index;
     cpu_power power;
     bool irq_line, fiq_line;
@@ -182,6 +183,7 @@ struct pe_machine {
 #define MODE_SYS 0x1fu
 
 #define SCTLR_A  0x2u
+#define SCTLR_C  0x4u
 #define SCTLR_V  0x2000u
 #define SCTLR_TE 0x40000000u
 
@@ -192,7 +194,19 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0);
 uint32_t cpu_reg(const pe_cpu *cpu, int uc_reg);
 void cpu_set_reg(pe_cpu *cpu, int uc_reg, uint32_t value);
 void cpu_load_regime(pe_cpu *cpu);
-bool cpu_privileged(const pe_cpu *cpu);
+static inline bool cpu_privileged(const pe_cpu *cpu)
+{
+    return (*cpu->probe.mode & CPSR_MODE) != MODE_USR;
+}
+
+/* Ends emu_start, with PC where it is now. */
+static inline void cpu_stop_engine(pe_cpu *cpu)
+{
+    if (cpu->unsynced) {
+        *cpu->unsynced = 0;
+    }
+    cpu->machine->engine.emu_stop(cpu->uc);
+}
 
 /* CP15 by number; 64-bit registers have opc1 and crm only. */
 typedef struct cp15_reg {
@@ -206,6 +220,16 @@ bool cpu_set_cp15(pe_cpu *cpu, cp15_reg reg, uint64_t value);
 bool register_is_constant(uint32_t index);
 
 /* ---- fill.c: soft TLB and W^X ---- */
+/* The engine numbers RAM in map order: two banks of flash, then RAM.  False: neither. */
+static inline bool fill_ram_offset(const pe_machine *m, uint64_t pa, uint64_t *offset)
+{
+    if (pa - m->config.ram_base < m->config.ram_size) {
+        *offset = 2ull * BOARD_FLASH_SIZE + (pa - m->config.ram_base);
+        return true;
+    }
+    *offset = pa;
+    return pa < 2ull * BOARD_FLASH_SIZE;
+}
 bool fill_hook(uc_engine *uc, uint64_t va, uc_mem_type type, uc_tlb_entry *entry, void *user);
 void fill_reset(pe_cpu *cpu);
 void fill_flush(pe_cpu *cpu);
@@ -225,10 +249,11 @@ static inline uint64_t machine_ns(const pe_machine *machine)
 }
 /* What the engine is told: guest time, and 100 us for each flush.  It makes a soft TLB smaller that was too large for
  * 100 ms; a guest that flushes much would else clear megabytes a thousand times before a tenth of its second is over.
- */
+ * With a cycle model the soft TLB holds what the micro-TLBs do, but the engine counts each fill: there every flush may
+ * make it smaller. */
 static inline uint64_t machine_engine_ns(const pe_machine *machine)
 {
-    return machine_ns(machine) + machine->stats.tlb_flushes * 100000;
+    return machine_ns(machine) + machine->stats.tlb_flushes * (machine->timed ? 200000000u : 100000u);
 }
 /* Ends the running slice before the next block: interrupt lines or timers changed. */
 void run_kick(pe_machine *machine);
@@ -246,6 +271,10 @@ void run_halt_after_block(pe_machine *machine, pe_stop_reason reason);
 /* The current instruction was emulated, or raised an exception: count the block only up to next_pc. */
 void run_uncount(pe_cpu *cpu, uint32_t next_pc);
 uint64_t run_total_insns(const pe_machine *machine);
+/* Instructions of a block. */
+uint32_t run_count_insns(pe_cpu *cpu, uint32_t va, uint32_t size);
+/* A deadline has come, or an interrupt line is up: whether the engine must stop before this block, and was told to. */
+bool run_block_ends(pe_cpu *cpu);
 void run_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
 void run_break_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
 
@@ -265,6 +294,8 @@ void trap_interrupt_hook(uc_engine *uc, uint32_t number, void *user);
 bool trap_emulate_cp(pe_cpu *cpu, uint32_t pc, uint32_t insn);
 
 /* ---- cp15.c: emulated system registers ---- */
+#define TLBI_INNER_SHAREABLE 3 /* crm of TLB maintenance that reaches every CPU */
+
 typedef enum cp15_result {
     CP15_DONE,
     CP15_UNDEFINED, /* not one of ours, or not for this privilege */

@@ -37,7 +37,7 @@ static int32_t cpu_on(pe_machine *m, uint32_t mpidr, uint32_t entry, uint32_t co
     cpu_reset(target, entry, context);
     target->power = CPU_ON;
     m->current->end = END_YIELD;
-    m->engine.emu_stop(m->current->uc);
+    cpu_stop_engine(m->current);
     return PSCI_SUCCESS;
 }
 
@@ -67,7 +67,7 @@ static void power_down(pe_cpu *cpu, cpu_power power)
 {
     cpu->power = power;
     cpu->end = END_WAIT;
-    cpu->machine->engine.emu_stop(cpu->uc);
+    cpu_stop_engine(cpu);
 }
 
 void psci_call(pe_cpu *cpu)

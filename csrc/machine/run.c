@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * The run loop: CPUs take turns on one host thread; guest time is the work they did. */
 #include "machine/insn.h"
+#include "machine/timed/timed.h"
 #include "machine/clock.h"
 
 /* A slice ends at least this often, so that pe_machine_stop is heard; it changes nothing that the guest sees. */
@@ -10,6 +11,9 @@
 
 uint64_t machine_time(const pe_machine *m)
 {
+    if (m->timed) {
+        return m->time + timed_slice_time(m);
+    }
     return m->current ? m->time + (m->current->insns - m->slice_insns) * m->slice_share : m->time;
 }
 
@@ -31,7 +35,7 @@ static uint64_t min64(uint64_t a, uint64_t b)
 static uint64_t insns_at(const pe_machine *m, uint64_t time)
 {
     const uint64_t now = machine_time(m);
-    if (time == NEVER) {
+    if (time == NEVER || m->timed) { /* there the clock says when */
         return NEVER;
     }
     return time > now ? m->current->insns + (time - now + m->slice_share - 1) / m->slice_share : 0;
@@ -43,7 +47,8 @@ static uint64_t insns_at(const pe_machine *m, uint64_t time)
 static void plan(pe_machine *m)
 {
     pe_cpu *cpu = m->current;
-    uint64_t deadline = min64(m->slice_deadline, insns_at(m, min64(timer_next_event(m), m->time_limit)));
+    const uint64_t event = min64(timer_next_event(m), m->time_limit);
+    uint64_t deadline = min64(m->slice_deadline, insns_at(m, event));
     if (m->run_limit != NEVER) {
         const uint64_t others = run_total_insns(m) - cpu->insns;
         deadline = min64(deadline, m->run_limit > others ? m->run_limit - others : 0);
@@ -51,6 +56,9 @@ static void plan(pe_machine *m)
     cpu->planned = deadline;
     /* A line that is up but masked: look at the masks before each block. */
     cpu->deadline = cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request ? 0 : deadline;
+    if (cpu->timed) {
+        cpu->timed->deadline = event == NEVER ? NEVER : timed_clock_at(m, event);
+    }
 }
 
 void run_kick(pe_machine *m)
@@ -76,7 +84,7 @@ void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status
 {
     set_stop(m, (pe_stop){.reason = reason, .cpu = cpu, .status = status, .address = address});
     if (m->current) {
-        m->engine.emu_stop(m->current->uc);
+        cpu_stop_engine(m->current);
     }
 }
 
@@ -99,7 +107,7 @@ static uint32_t thumb_count(pe_cpu *cpu, uint32_t va, uint32_t size)
     return count;
 }
 
-static uint32_t block_insns(pe_cpu *cpu, uint32_t va, uint32_t size)
+uint32_t run_count_insns(pe_cpu *cpu, uint32_t va, uint32_t size)
 {
     if (!*cpu->thumb) {
         return size >> 2;
@@ -113,10 +121,14 @@ static uint32_t block_insns(pe_cpu *cpu, uint32_t va, uint32_t size)
 
 void run_uncount(pe_cpu *cpu, uint32_t next_pc)
 {
+    if (cpu->timed) {
+        timed_cut(cpu, next_pc);
+        return;
+    }
     const uint32_t done = next_pc - cpu->block_va;
     if (done < cpu->block_size) {
-        cpu->insns -=
-            block_insns(cpu, cpu->block_va, cpu->block_size) - (done ? block_insns(cpu, cpu->block_va, done) : 0);
+        cpu->insns -= run_count_insns(cpu, cpu->block_va, cpu->block_size) -
+                      (done ? run_count_insns(cpu, cpu->block_va, done) : 0);
         cpu->block_size = done;
     }
 }
@@ -127,24 +139,38 @@ static bool interrupt_allowed(const pe_cpu *cpu)
     return (cpu->irq_line && !(masks & CPSR_I)) || (cpu->fiq_line && !(masks & CPSR_F));
 }
 
-/* The block at hand is past the deadline, or an interrupt line is up. */
-static void __attribute__((noinline)) block_deadline(pe_cpu *cpu, uint64_t before)
+static bool past_plan(const pe_cpu *cpu)
+{
+    return cpu->insns >= cpu->planned || (cpu->timed && cpu->timed->account->clock >= cpu->timed->deadline);
+}
+
+bool run_block_ends(pe_cpu *cpu)
 {
     if (cpu->end == END_NONE) {
-        if (before < cpu->planned && !interrupt_allowed(cpu) && !cpu->machine->stop_request) {
-            return;
+        if (!past_plan(cpu) && !interrupt_allowed(cpu) && !cpu->machine->stop_request) {
+            return false;
         }
         cpu->end = END_DEADLINE;
     }
-    cpu->insns = before;
     cpu->block_size = 0;
-    cpu->machine->engine.emu_stop(cpu->uc);
+    cpu_stop_engine(cpu);
+    return true;
+}
+
+/* The block at hand was counted, and is past the deadline. */
+static void __attribute__((noinline)) block_deadline(pe_cpu *cpu, uint64_t before)
+{
+    const uint64_t after = cpu->insns;
+    cpu->insns = before;
+    if (!run_block_ends(cpu)) {
+        cpu->insns = after;
+    }
 }
 
 static void __attribute__((noinline)) thumb_block(pe_cpu *cpu, uint32_t va, uint32_t size)
 {
     const uint64_t before = cpu->insns;
-    cpu->insns = before + block_insns(cpu, va, size);
+    cpu->insns = before + run_count_insns(cpu, va, size);
     if (before >= cpu->deadline) {
         block_deadline(cpu, before);
     }
@@ -215,6 +241,9 @@ static pe_status engine_returned(pe_cpu *cpu, uc_err status, pe_error *err)
         cpu->fault.valid = false;
         if (fault.access == PE_FETCH) {
             cpu->block_size = 0; /* the block that jumped here is over */
+            if (cpu->timed) {
+                timed_finish(cpu, cpu_reg(cpu, UC_ARM_REG_PC));
+            }
         }
         exception_abort(cpu, fault.access, address, &fault.translation);
         return PE_OK;
@@ -233,12 +262,16 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     m->current = cpu;
     m->slice_insns = cpu->insns;
     m->slice_share = TIME_UNITS_PER_NS / running;
+    if (m->timed) {
+        m->timed->slice_clock = cpu->timed->account->clock;
+        m->timed->running = running;
+    }
     m->slice_deadline = cpu->insns + (running > 1 ? m->config.quantum : SLICE_INSNS);
     cpu->end = END_NONE;
     clock_enter(machine_engine_ns(m));
     plan(m);
     while (status == PE_OK && cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping && !m->stop_request &&
-           cpu->insns < cpu->planned) {
+           !past_plan(cpu)) {
         take_interrupt(cpu);
         if (m->stopping) {
             break;
@@ -251,7 +284,11 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
         uc_err e = m->engine.emu_start(cpu->uc, cpu_reg(cpu, UC_ARM_REG_PC) | *cpu->thumb, 0, 0, 0);
         if (cpu->end == END_NONE) {
             status = engine_returned(cpu, e, err);
-        } else if (cpu->end == END_DEADLINE) {
+        }
+        if (cpu->timed) {
+            timed_finish(cpu, cpu_reg(cpu, UC_ARM_REG_PC));
+        }
+        if (cpu->end == END_DEADLINE) {
             cpu->end = END_NONE;
         }
     }

@@ -111,7 +111,7 @@ static void patch(pe_cpu *cpu, uint32_t va, uint32_t last)
     }
     if (cpu->npatches >= MAX_PATCHES && cpu->end == END_NONE) {
         cpu->end = END_DEADLINE; /* scan_trim runs before the engine does again */
-        e->emu_stop(cpu->uc);
+        cpu_stop_engine(cpu);
     }
 }
 

@@ -92,7 +92,7 @@ static void wait_for_input(pe_cpu *cpu, uint32_t at, input_wait what)
     cpu->power = CPU_WAITING;
     cpu->end = END_WAIT;
     cpu_set_reg(cpu, UC_ARM_REG_PC, at | *cpu->thumb);
-    cpu->machine->engine.emu_stop(cpu->uc);
+    cpu_stop_engine(cpu);
 }
 
 /* Bytes not read; a line is all that one call returns, as a terminal would. */

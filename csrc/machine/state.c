@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * CPU and device state as one blob: a header, the counters, each CPU's registers in the order of registers.c, the
  * board. */
-#include "machine/machine.h"
+#include "machine/timed/timed.h"
 
 #include <stdlib.h>
 
@@ -183,6 +183,7 @@ pe_status pe_machine_state_load(pe_machine *m, const void *buf, size_t size, pe_
     if (!cpu) {
         return pe_fail(err, PE_ERR_MEMORY, "no memory to load the state");
     }
+    status = timed_reset(m, err);
     memcpy(&m->stats, at, sizeof m->stats);
     at += sizeof m->stats;
     m->board = board;

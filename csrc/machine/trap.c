@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * What arrives at the engine's hooks: trapped system registers, undefined instructions, SVC, HVC, SMC, BKPT, WFE. */
 #include "machine/insn.h"
+#include "machine/timed/timed.h"
 
 /* target/arm/cpu.h of the engine: EXCP_* as UC_HOOK_INTR reports them */
 #define ENGINE_SWI        2
@@ -28,6 +29,9 @@ bool trap_emulate_cp(pe_cpu *cpu, uint32_t pc, uint32_t insn)
         return false;
     }
     const uint32_t next = pc + insn_length(insn, *cpu->thumb);
+    if (cpu->timed) {
+        cpu->timed->trapped = !cp.read;
+    }
     run_uncount(cpu, next);
     uint64_t value = 0;
     if (!cp.read) {
@@ -35,6 +39,9 @@ bool trap_emulate_cp(pe_cpu *cpu, uint32_t pc, uint32_t insn)
         if (cp.reg.is64) {
             value |= (uint64_t)cpu_reg(cpu, insn_uc_reg[cp.rt2]) << 32;
         }
+    }
+    if (cpu->timed && !cp.read) {
+        timed_trap(cpu, cp.reg);
     }
     const cp15_result result = cp15_access(cpu, cp.reg, cp.read, &value);
     if (result != CP15_DONE) {
@@ -68,7 +75,7 @@ bool trap_invalid_hook(uc_engine *uc, void *user)
     const uint32_t syndrome = cpu_reg(cpu, UC_ARM_REG_ESR);
     if (!(syndrome >> ESR_EC_SHIFT) && syndrome != ESR_UNKNOWN) {
         cpu->end = END_YIELD;
-        cpu->machine->engine.emu_stop(cpu->uc);
+        cpu_stop_engine(cpu);
         return true;
     }
     cpu_set_reg(cpu, UC_ARM_REG_ESR, 0);

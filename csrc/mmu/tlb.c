@@ -137,7 +137,7 @@ const pe_tlb_entry *pe_tlb_lookup(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_acc
     if (i != TLB_NONE) {
         pe_tlb_entry gone;
         result->level = PE_TLB_MAIN;
-        tlb_array_fill(micro, va, &tlb->main.entries[i], &gone);
+        if (tlb_array_fill(micro, va, &tlb->main.entries[i], &gone) && tlb->drop) tlb->drop(tlb->drop_user, (pe_tlb_array)(micro - tlb->micro), &gone);
         return &tlb->main.entries[i];
     }
     tlb->stats.main_misses[access]++;
@@ -182,7 +182,7 @@ static void main_fill(pe_tlb *tlb, uint32_t va, const pe_tlb_entry *leaf)
         return;
     }
     for (size_t i = 0; i < 3; i++) {
-        tlb_array_drop_pieces(&tlb->micro[i], &gone);
+        tlb_array_drop_pieces(&tlb->micro[i], &gone, tlb->drop, tlb->drop_user, (pe_tlb_array)i);
     }
     tlb->stats.evictions++;
     if (tlb->evicted) {
@@ -217,7 +217,7 @@ void pe_tlb_fill(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access, bool 
     const pe_tlb_entry leaf = entry_of(va, asid, privileged, t);
     main_fill(tlb, va, &leaf);
     pe_tlb_entry gone;
-    tlb_array_fill(micro, va, &tlb->main.entries[tlb->main.recent], &gone);
+    if (tlb_array_fill(micro, va, &tlb->main.entries[tlb->main.recent], &gone) && tlb->drop) tlb->drop(tlb->drop_user, (pe_tlb_array)(micro - tlb->micro), &gone);
 }
 
 /* ---- hits that the tables contradict ---- */
@@ -369,4 +369,17 @@ size_t pe_tlb_stale_hits(const pe_tlb *tlb, pe_tlb_stale *out, size_t max)
 void pe_tlb_read_stats(const pe_tlb *tlb, pe_tlb_stats *out)
 {
     *out = tlb->stats;
+}
+
+void pe_tlb_on_drop(pe_tlb *tlb, pe_tlb_dropped dropped, void *user) { tlb->drop = dropped; tlb->drop_user = user; }
+bool pe_tlb_holds(const pe_tlb *tlb, pe_tlb_array array, uint32_t va, uint8_t asid)
+{
+    const tlb_array *a = &tlb->micro[array];
+    return tlb_array_find_slow(a, va, asid) != TLB_NONE;
+}
+void pe_tlb_context_changed(pe_tlb *tlb) { (void)tlb; }
+void pe_tlb_note_stale(pe_tlb *tlb, const pe_tlb_entry *e, uint32_t va, pe_access access, bool privileged,
+                       const pe_translation *t)
+{
+    if (tlb->detects_stale && contradicts(e, va, privileged, t)) note_stale(tlb, e, va, e->asid, access, t);
 }

@@ -22,6 +22,8 @@ struct pe_tlb {
     pe_walk_params walk_params;
     pe_tlb_evicted evicted;
     void *evicted_user;
+    pe_tlb_dropped drop;
+    void *drop_user;
     bool detects_stale;
     uint8_t asid;
     uint64_t ordinal;
@@ -36,5 +38,22 @@ static inline pe_tlb_array tlb_array_of(const pe_tlb *tlb, pe_access access)
     }
     return access == PE_WRITE && tlb->micro[PE_TLB_ARRAY_STORE].ways ? PE_TLB_ARRAY_STORE : PE_TLB_ARRAY_LOAD;
 }
+
+/* Whether a hit in the micro-TLB changes nothing in it, so that its owner may remember hits. */
+static inline bool tlb_hits_are_alike(const pe_tlb *tlb, pe_access access)
+{
+    return tlb->micro[tlb_array_of(tlb, access)].params.replacement != PE_REPLACE_LRU && !tlb->detects_stale;
+}
+
+/* A hit in a micro-TLB that its owner knew of. */
+static inline void tlb_count_hit(pe_tlb *tlb, pe_access access)
+{
+    tlb->ordinal++;
+    tlb->stats.lookups[access]++;
+}
+
+/* A hit, and what the tables say now: counts and remembers it where they disagree. */
+void pe_tlb_note_stale(pe_tlb *tlb, const pe_tlb_entry *e, uint32_t va, pe_access access, bool privileged,
+                       const pe_translation *t);
 
 #endif

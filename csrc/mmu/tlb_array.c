@@ -169,7 +169,7 @@ uint32_t tlb_array_invalidate(tlb_array *array, pe_tlbi operation, uint32_t va, 
     return removed;
 }
 
-void tlb_array_drop_pieces(tlb_array *array, const pe_tlb_entry *entry)
+void tlb_array_drop_pieces(tlb_array *array, const pe_tlb_entry *entry, void (*cb)(void *, pe_tlb_array, const pe_tlb_entry *), void *user, pe_tlb_array which)
 {
     const uint32_t outside = ~(uint32_t)((UINT64_C(1) << entry->size_log2) - 1);
     for (uint32_t i = 0; i < array->params.entries; i++) {
@@ -177,6 +177,7 @@ void tlb_array_drop_pieces(tlb_array *array, const pe_tlb_entry *entry)
         const bool same_space = e->asid == entry->asid && !((e->flags ^ entry->flags) & PE_TF_NG);
         if (array->tags[i] && same_space && !((e->va ^ entry->va) & outside)) {
             remove_at(array, i);
+            if (cb) cb(user, which, e);
         }
     }
 }

@@ -58,7 +58,7 @@ bool tlb_array_fill(tlb_array *array, uint32_t va, const pe_tlb_entry *leaf, pe_
 /* Removes what an operation names; returns how many entries that were. */
 uint32_t tlb_array_invalidate(tlb_array *array, pe_tlbi operation, uint32_t va, uint8_t asid);
 /* Removes the pieces of an entry that left a larger TLB. */
-void tlb_array_drop_pieces(tlb_array *array, const pe_tlb_entry *entry);
+void tlb_array_drop_pieces(tlb_array *array, const pe_tlb_entry *entry, void (*cb)(void *, pe_tlb_array, const pe_tlb_entry *), void *user, pe_tlb_array which);
 size_t tlb_array_list(const tlb_array *array, pe_tlb_entry *out, size_t max);
 
 #endif

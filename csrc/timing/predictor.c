@@ -3,28 +3,10 @@
  *
  * Targets of direct branches are known when they are decoded, so only their direction can be wrong.  A conditional
  * return that falls through leaves the stack alone and counts as predicted. */
-#include "pyemu.h"
+#include "timing/predictor.h"
 #include "error.h"
 
 #include <stdlib.h>
-
-#define HISTORY_BITS   12u
-#define TARGET_ENTRIES 512u
-#define MAX_RETURNS    256u
-#define COUNTER_MAX    3u
-#define COUNTER_TAKEN  2u /* and above */
-
-struct pe_predictor {
-    uint8_t *counters;
-    uint32_t counter_mask;
-    uint32_t history; /* taken or not, the latest in bit 0 */
-    uint32_t depth;   /* of the return stack */
-    uint32_t top;     /* where the next return address goes */
-    uint32_t valid;   /* how many there are, at most depth */
-    uint32_t returns[MAX_RETURNS];
-    uint32_t targets[TARGET_ENTRIES];
-    pe_predictor_stats stats;
-};
 
 pe_predictor *pe_predictor_new(const pe_core *core, pe_error *err)
 {
@@ -32,7 +14,7 @@ pe_predictor *pe_predictor_new(const pe_core *core, pe_error *err)
         return NULL;
     }
     pe_predictor *p = calloc(1, sizeof *p);
-    uint8_t *counters = calloc(core->pipeline.history_entries, 1);
+    uint8_t *counters = calloc((core->pipeline.history_entries + 3) / 4, 1);
     if (!p || !counters) {
         free(p);
         free(counters);
@@ -53,32 +35,9 @@ void pe_predictor_free(pe_predictor *predictor)
     }
 }
 
-static uint32_t mixed(const pe_predictor *p, uint32_t address)
-{
-    return address >> 1 ^ p->history;
-}
-
-static void remember(pe_predictor *p, bool taken)
-{
-    p->history = (p->history << 1 | taken) & ((1u << HISTORY_BITS) - 1);
-}
-
-static bool direction_wrong(pe_predictor *p, uint32_t address, bool taken)
-{
-    uint8_t *counter = &p->counters[mixed(p, address) & p->counter_mask];
-    const bool predicted = *counter >= COUNTER_TAKEN;
-    if (taken && *counter < COUNTER_MAX) {
-        ++*counter;
-    } else if (!taken && *counter > 0) {
-        --*counter;
-    }
-    remember(p, taken);
-    return predicted != taken;
-}
-
 static bool target_wrong(pe_predictor *p, uint32_t address, uint32_t next)
 {
-    uint32_t *target = &p->targets[mixed(p, address) % TARGET_ENTRIES];
+    uint32_t *target = &p->targets[predictor_mixed(p, address) % TARGET_ENTRIES];
     const bool wrong = *target != next;
     *target = next;
     return wrong;
@@ -103,10 +62,10 @@ static bool return_wrong(pe_predictor *p, uint32_t next)
     return p->returns[p->top] != next;
 }
 
-static bool resolve(pe_predictor *p, pe_branch branch, uint32_t address, uint32_t next, uint32_t after)
+bool predictor_resolve_slow(pe_predictor *p, pe_branch branch, uint32_t address, uint32_t next, uint32_t after)
 {
     switch (branch) {
-    case PE_BRANCH_CONDITIONAL: return direction_wrong(p, address, next != after);
+    case PE_BRANCH_CONDITIONAL: return predictor_direction_wrong(p, address, next != after);
     case PE_BRANCH_CALL: push(p, after); return false;
     case PE_BRANCH_CALL_INDIRECT: push(p, after); return target_wrong(p, address, next);
     case PE_BRANCH_INDIRECT: return target_wrong(p, address, next);
@@ -120,13 +79,7 @@ static bool resolve(pe_predictor *p, pe_branch branch, uint32_t address, uint32_
 
 bool pe_predictor_resolve(pe_predictor *predictor, pe_branch branch, uint32_t address, uint32_t next, uint32_t after)
 {
-    if ((unsigned)branch > PE_BRANCH_EXCEPTION_RETURN) {
-        return false;
-    }
-    const bool wrong = resolve(predictor, branch, address, next, after);
-    predictor->stats.branches[branch]++;
-    predictor->stats.mispredicted[branch] += wrong;
-    return wrong;
+    return (unsigned)branch <= PE_BRANCH_EXCEPTION_RETURN && predictor_resolve(predictor, branch, address, next, after);
 }
 
 size_t pe_predictor_replay(pe_predictor *predictor, const uint8_t *branch, const uint32_t *address,

@@ -10,29 +10,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pyemu.cli.expect import Dialogue, StepAction, parse_steps
-from pyemu.config import CPU_MODELS, MIB, MachineConfig, UserError, parse_memory, parse_size
+from pyemu.config import CPU_MODELS, MIB, TIMINGS, MachineConfig, UserError, parse_memory, parse_size
 
 if TYPE_CHECKING:
     from pyemu.machine import LoadOptions, Machine
+    from pyemu.timing import Core
 
 SUMMARY = "run an image: ELF, Linux zImage, flat binary, flash or snapshot"
 DESCRIPTION = """\
 Run an image until it exits, powers off or reaches a limit.  Its console is this terminal: Ctrl-A x quits,
 Ctrl-A i says where the guest is and which fault it handles, Ctrl-A h helps.  Input that is no terminal goes
 to the guest as it is.  A summary ends each run on stderr; a guest that is stuck or was cut off is described
-there: where each CPU is, the last abort in words, and the descriptor that made it.
+there: where each CPU is, the last abort in words, and the descriptor that made it.  With --timing the
+guest's time is that of a modelled core, and a table behind the summary says what its cycles were spent on.
 """
 EPILOG = """\
 IMAGE may be
   an ELF executable    its segments are loaded at their physical addresses; r2 points to the device tree
   a Linux zImage       with a device tree made here; the kernel is unpacked on the host
-  a snapshot           written by --snapshot-at-exit; it brings its machine with it
+  a snapshot           written by --snapshot-at-exit; it brings its machine with it, but for --timing and
+                       --core: caches and TLBs start cold, and the guest's time goes on from where it was
   anything else        a flat binary, loaded and started at --load-address
 and may be left out with --flash, which starts firmware at address 0.
 
 TEXT of --send is typed as it is, with \\n \\r \\t \\e \\xNN and \\\\ for what cannot be written; no Enter is
 added.  RE of --expect and --until is a Python regular expression, searched behind the text that
 matched before.  Both act at fixed instruction counts, so that two runs are alike to the last instruction.
+
+--timing tlb counts the cycles of instructions, branches and TLBs as if every access hit L1; --timing cache
+counts those of L1, L2 and memory too, and is slower.  Two runs count the same cycles.  Which figures of a
+core are measured and which are assumed is what `pyemu cores NAME` prints.
 
 exit status:
   the guest's          when it exits through semihosting
@@ -50,6 +57,9 @@ examples:
   pyemu boot --flash u-boot.bin --expect 'autoboot' --send ' ' --expect '=> ' --send 'bdinfo\\n' --until '=> '
   pyemu boot bringup.elf --max-insns 100000000      says where it hangs, and on which descriptor
   pyemu boot test.elf --timeout 60 --json
+  pyemu boot test.elf --timing cache                what it costs on a Cortex-A15
+  pyemu boot test.elf --timing cache --core cortex-a9 --stats a9.json
+  pyemu boot booted.snap --timing tlb --core my-soc --core-file my-socs.toml
 """
 MAX_INITRD_BYTES = 2 << 30
 
@@ -83,6 +93,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also with SCTLR.A clear: alignment faults of LDM, STM, LDRD, STRD, VLDR, VSTR, and of any "
         "access to Device or Strongly-ordered memory, as with the MMU off; slower",
     )
+    cost = parser.add_argument_group("timing")
+    cost.add_argument(
+        "--timing",
+        choices=TIMINGS,
+        help="what guest time is made of (default off: 1 ns an instruction)",
+    )
+    cost.add_argument(
+        "--core", metavar="NAME", help="whose cycles are counted (default: that of --cpu); see pyemu cores"
+    )
+    cost.add_argument("--core-file", metavar="F", type=Path, help="TOML file with cores of your own")
     load = parser.add_argument_group("loading")
     load.add_argument("--flash", metavar="F", type=Path, help="content of flash bank 0, at 0x0")
     load.add_argument("--dtb", metavar="F", type=Path, help="device tree blob instead of the generated one")
@@ -124,6 +144,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--snapshot-at-exit", metavar="F", type=Path, help="write the machine to a file at the end"
     )
     out.add_argument(
+        "--stats", metavar="F", type=Path, help="write the JSON object of --json to a file as well"
+    )
+    out.add_argument(
         "--json",
         action="store_true",
         help="print the summary as one JSON object on stdout; the console goes to stderr",
@@ -159,11 +182,13 @@ def _seconds(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
-    from pyemu.machine.snapshot import check_writable
+    from pyemu.machine.output import check_writable
 
     steps = parse_steps(args.steps or [])
     if args.snapshot_at_exit is not None:
-        check_writable(args.snapshot_at_exit)
+        check_writable(args.snapshot_at_exit, "the snapshot")
+    if args.stats is not None:
+        check_writable(args.stats, "the statistics")
     try:
         from pyemu.native import NativeError
     except ImportError as error:
@@ -186,7 +211,7 @@ def _make_machine(args: argparse.Namespace) -> Machine:
         raise UserError("nothing to boot: give an IMAGE, or --flash")
     if args.image is not None and is_snapshot(_first_bytes(args.image, len(MAGIC))):
         _refuse_with_snapshot(args)
-        return Machine.restore(args.image)
+        return _restore(args)
     base = MachineConfig() if args.config is None else MachineConfig.from_toml(args.config)
     config = base.with_options(
         memory_bytes=args.mem,
@@ -195,7 +220,11 @@ def _make_machine(args: argparse.Namespace) -> Machine:
         quantum=args.quantum,
         semihosting=args.semihosting,
         strict_alignment=args.strict_alignment,
+        timing=args.timing,
+        core=args.core,
+        core_file=args.core_file,
     )
+    _refuse_core_without_timing(args, config)
     options = _load_options(args, config)
     machine = Machine(config)
     try:
@@ -206,6 +235,30 @@ def _make_machine(args: argparse.Namespace) -> Machine:
     for note in plan.notes:
         print(f"pyemu: {note}", file=sys.stderr)
     return machine
+
+
+def _restore(args: argparse.Namespace) -> Machine:
+    """The machine of a snapshot, with the timing and core that were asked for, or those it had."""
+    from pyemu.machine import Machine
+
+    core: Core | None = None
+    if args.core is not None or args.core_file is not None:
+        from pyemu.timing import configured_core
+
+        core = configured_core(MachineConfig(core=args.core, core_file=args.core_file))
+    machine = Machine.restore(args.image, args.timing, core)
+    try:
+        _refuse_core_without_timing(args, machine.config)
+    except UserError:
+        machine.close()
+        raise
+    return machine
+
+
+def _refuse_core_without_timing(args: argparse.Namespace, config: MachineConfig) -> None:
+    for option, value in (("--core", args.core), ("--core-file", args.core_file)):
+        if value is not None and config.timing == "off":
+            raise UserError(f"{option} is of no use with timing off: give --timing tlb or --timing cache too")
 
 
 def _first_bytes(path: Path, count: int) -> bytes:
@@ -294,6 +347,7 @@ def _run_machine(machine: Machine, args: argparse.Namespace, dialogue: Dialogue)
     from pyemu.cli.session import Limits, Session
     from pyemu.cli.terminal import Terminal
     from pyemu.machine.diagnosis import diagnose
+    from pyemu.machine.output import whole_file
 
     with ExitStack() as stack:
         log = None if args.console_log is None else stack.enter_context(ConsoleLog(args.console_log))
@@ -304,9 +358,19 @@ def _run_machine(machine: Machine, args: argparse.Namespace, dialogue: Dialogue)
     status = summary.exit_status(ending, dialogue)
     if args.snapshot_at_exit is not None:
         machine.snapshot(args.snapshot_at_exit)
-    if args.json:
-        print(json.dumps(summary.for_program(ending, dialogue, stats, diagnosis)))
-        if dialogue.waiting_for is None:
-            return status
+    bill = None if machine.config.timing == "off" else machine.bill()
+    if args.json or args.stats is not None:
+        report = json.dumps(summary.for_program(ending, dialogue, stats, diagnosis, bill))
+        if args.stats is not None:
+            with whole_file(args.stats, "the statistics") as file:
+                file.write(report.encode() + b"\n")
+        if args.json:
+            print(report)
+            if dialogue.waiting_for is None:
+                return status
     print(summary.for_person(ending, dialogue, stats, diagnosis), file=sys.stderr)
+    if bill is not None:
+        from pyemu.cli.bill import print_bill
+
+        print_bill(bill, machine.config.core_file)
     return status

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyemu.config import UserError
 
@@ -57,26 +57,14 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.name is not None:
         core = read_core(args.name, args.file)
-        print(json.dumps(_as_json(core))) if args.json else _print_core(core)
+        print(json.dumps(core.as_dict())) if args.json else _print_core(core)
         return 0
     cores = {**builtin_cores(), **(load_cores(args.file) if args.file is not None else {})}
     if args.json:
-        print(json.dumps({name: _as_json(core) for name, core in cores.items()}))
+        print(json.dumps({name: core.as_dict() for name, core in cores.items()}))
     else:
         _print_list(cores)
     return 0
-
-
-def _as_json(core: Core) -> dict[str, Any]:
-    return {
-        "name": core.name,
-        "description": core.description,
-        "base": core.base,
-        "parameters": {
-            name: {"value": entry.value, "unit": entry.unit, "source": entry.source, "assumed": entry.assumed}
-            for name, entry in core.parameters.items()
-        },
-    }
 
 
 def _console() -> Console:
@@ -93,9 +81,8 @@ def _print_list(cores: Mapping[str, Core]) -> None:
     for column in ("core", "clock", "parameters", "assumed", "description"):
         table.add_column(column, justify="right" if column in ("parameters", "assumed") else "left")
     for core in cores.values():
-        assumed = sum(entry.assumed for entry in core.parameters.values())
         clock = f"{core['clock_hz'] / 1e6:g} MHz"
-        table.add_row(core.name, clock, str(len(core.parameters)), str(assumed), core.description)
+        table.add_row(core.name, clock, str(len(core.parameters)), str(len(core.assumed)), core.description)
     _console().print(table)
 
 
@@ -110,11 +97,10 @@ def _print_core(core: Core) -> None:
     table.add_column("source", overflow="fold")
     for name, entry in core.parameters.items():
         table.add_row(name, _shown(entry.value), entry.unit, entry.source)
-    assumed = sum(entry.assumed for entry in core.parameters.values())
     console = _console()
     console.print(title, soft_wrap=True)
     console.print(table)
-    console.print(f"{len(core.parameters)} parameters, {assumed} of them assumed")
+    console.print(f"{len(core.parameters)} parameters, {len(core.assumed)} of them assumed")
 
 
 def _shown(value: int | bool | str | tuple[int, ...]) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyemu.cli.expect import Dialogue
 from pyemu.cli.session import Ending
 from pyemu.machine.diagnosis import Diagnosis
 from pyemu.machine.stop import Stats
+
+if TYPE_CHECKING:
+    from pyemu.machine.bill import Bill
 
 STATUS_BROKEN = 1
 STATUS_STUCK = 3
@@ -86,8 +89,13 @@ def for_person(ending: Ending, dialogue: Dialogue, stats: Stats, diagnosis: Diag
     return "\n".join(f"pyemu: {line}" for line in lines)
 
 
-def for_program(ending: Ending, dialogue: Dialogue, stats: Stats, diagnosis: Diagnosis) -> dict[str, Any]:
-    """The summary as a JSON object; all but ``host`` is the same in each run with the same input."""
+def for_program(
+    ending: Ending, dialogue: Dialogue, stats: Stats, diagnosis: Diagnosis, bill: Bill | None = None
+) -> dict[str, Any]:
+    """The summary as a JSON object; all but ``host`` is the same in each run with the same input.
+
+    The bill of a machine with timing is under ``timing``.
+    """
     stop = ending.stop
     return {
         "reason": ending.reason,
@@ -110,5 +118,6 @@ def for_program(ending: Ending, dialogue: Dialogue, stats: Stats, diagnosis: Dia
             "waiting_for": dialogue.waiting_for,
         },
         "stats": dict(stats),
+        **({} if bill is None else {"timing": bill.as_dict()}),
         "host": {"seconds": ending.host_s, "mips": _mips(ending)},
     }

@@ -9,15 +9,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pyemu.machine.bill import Bill, CpuBill, Executed
+    from pyemu.machine.cpu import Cpu
     from pyemu.machine.devicetree import TreeOptions
     from pyemu.machine.loaders import LoadOptions
-    from pyemu.machine.machine import Cpu, Machine
+    from pyemu.machine.machine import Machine
     from pyemu.machine.stop import Stop, StopReason
 
-__all__ = ["Cpu", "LoadOptions", "Machine", "Stop", "StopReason", "TreeOptions"]
+__all__ = [
+    "Bill",
+    "Cpu",
+    "CpuBill",
+    "Executed",
+    "LoadOptions",
+    "Machine",
+    "Stop",
+    "StopReason",
+    "TreeOptions",
+]
 
 _HOMES = {
-    "Cpu": "machine",
+    "Bill": "bill",
+    "Cpu": "cpu",
+    "CpuBill": "bill",
+    "Executed": "bill",
     "LoadOptions": "loaders",
     "Machine": "machine",
     "Stop": "stop",

@@ -8,20 +8,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyemu.config import MachineConfig, UserError
+from pyemu.config import MachineConfig, Timing, UserError
 from pyemu.machine import board
 from pyemu.machine.console import Console
+from pyemu.machine.cpu import Cpu, need_timing
 from pyemu.machine.loaders import LoadOptions, LoadPlan, Symbols, plan_load
 from pyemu.machine.loaders.files import read_file
 from pyemu.machine.memory import MachineMemory
-from pyemu.machine.registers import Registers
-from pyemu.machine.snapshot import BLOCK_BYTES, Snapshot, write_snapshot
+from pyemu.machine.snapshot import BLOCK_BYTES, Snapshot, saved_config, write_snapshot
 from pyemu.machine.stop import Stats, Stop, StopReason
 from pyemu.mem import Memory
 from pyemu.mmu import Access, Regime, Translation, Walk, read_virtual, translate, walk, write_virtual
-from pyemu.native import NativeError, check, check_handle, error, ffi, lib
+from pyemu.native import NativeError, check, check_handle, error, ffi, lib, load_capstone
+
+if TYPE_CHECKING:
+    from pyemu.machine.bill import Bill
+    from pyemu.timing import Caches, Core, Ledger
 
 # A run is cut at multiples of this many instructions, so that signals are heard and output is collected.
 SLICE_INSNS = 4_000_000
@@ -31,14 +35,7 @@ MAX_IMAGE_BYTES = 4 << 30
 _PASSING = (StopReason.LIMIT, StopReason.OUTPUT, StopReason.REQUESTED)
 
 _CPU_MODELS = {"cortex-a15": lib.PE_CPU_CORTEX_A15, "cortex-a7": lib.PE_CPU_CORTEX_A7}
-
-
-class Cpu:
-    """One CPU of a machine: its ``number`` and its registers, ``regs``."""
-
-    def __init__(self, machine: Machine, number: int) -> None:
-        self.number = number
-        self.regs = Registers(machine, number)
+_TIMINGS = {"off": lib.PE_TIMING_OFF, "tlb": lib.PE_TIMING_TLB, "cache": lib.PE_TIMING_CACHE}
 
 
 class Machine:
@@ -52,17 +49,28 @@ class Machine:
             stop = m.run(max_insns=1_000_000)
             print(stop.reason, m.console.read())
 
+    ``core`` is the :class:`~pyemu.timing.Core` whose cycles are counted if the configuration has timing; with
+    None, the one that the configuration names.
+
     Not for use from two threads at once, but for :meth:`stop`.
     """
 
-    def __init__(self, config: MachineConfig = MachineConfig()) -> None:  # noqa: B008  (frozen)
+    def __init__(
+        self,
+        config: MachineConfig = MachineConfig(),  # noqa: B008  (frozen)
+        core: Core | None = None,
+    ) -> None:
         self.config = config
+        self.core = _timed_core(config, core)
         native, err = ffi.new("pe_machine_config *"), error()
         native.ram_base, native.ram_size = board.RAM_BASE, config.memory_bytes
         native.ncpus, native.cpu_model = config.smp, _CPU_MODELS[config.cpu]
         native.flags = lib.PE_MACHINE_SEMIHOSTING * config.semihosting
         native.flags |= lib.PE_MACHINE_STRICT_ALIGNMENT * config.strict_alignment
         native.quantum = config.quantum
+        native.timing = _TIMINGS[config.timing]
+        native_core = ffi.NULL if self.core is None else self.core.native()
+        native.core = native_core
         handle = check_handle(lib.pe_machine_new(native, err), err)
         self._handle = ffi.gc(handle, lib.pe_machine_free)
         self._mem = MachineMemory.of(self)
@@ -300,6 +308,31 @@ class Machine:
         """Forget cached translations of all CPUs, after tables were changed from outside."""
         lib.pe_machine_tlb_flush(self.handle)
 
+    # ---- the cycle model ----
+
+    @property
+    def ledger(self) -> Ledger:
+        """What cycles were spent on, to read. Needs timing."""
+        from pyemu.timing import Ledger
+
+        need_timing(self, "ledger", "tlb", "cache")
+        return Ledger.of(self)
+
+    @property
+    def caches(self) -> Caches:
+        """Modelled caches, to look at. Needs timing "cache"."""
+        from pyemu.timing import Caches
+
+        need_timing(self, "modelled cache", "cache")
+        return Caches.of(self)
+
+    def bill(self) -> Bill:
+        """All that the cycle model has counted since the machine was reset or restored. Needs timing."""
+        from pyemu.machine.bill import read_bill
+
+        need_timing(self, "bill", "tlb", "cache")
+        return read_bill(self)
+
     # ---- snapshots ----
 
     def snapshot(self, path: str | Path) -> None:
@@ -310,16 +343,26 @@ class Machine:
         state = ffi.new("char[]", size)
         size = lib.pe_machine_state_save(self.handle, state, size, err)
         check(err.status, err)
-        meta = {"config": asdict(self.config), "symbols": self.symbols.addresses}
+        # A file of cores may be gone or changed when the snapshot is used: it holds the core itself.
+        config = {name: value for name, value in asdict(self.config).items() if name != "core_file"}
+        core = None if self.core is None else self.core.as_dict()
+        meta = {"config": config, "core": core, "symbols": self.symbols.addresses}
         write_snapshot(path, meta, bytes(ffi.buffer(state, size)), self._mem.content(BLOCK_BYTES))
 
     @classmethod
-    def restore(cls, path: str | Path) -> Machine:
-        """A machine as it was when :meth:`snapshot` wrote the file."""
+    def restore(
+        cls, path: str | Path, timing: Timing | None = None, core: Core | str | None = None
+    ) -> Machine:
+        """A machine as it was when :meth:`snapshot` wrote the file; with timing, caches and TLBs are cold.
+
+        ``timing`` and ``core`` (one, or the name of one) are those of the file unless others are given;
+        guest time goes on from where it was.
+        """
         with Snapshot(path) as saved:
             machine = None
+            config, core = saved_config(saved, timing, core)
             try:
-                machine = cls(_saved_config(saved))
+                machine = cls(config, core)
                 for address, data in saved.memory():
                     machine.write_phys(address, data)
                 err = error()
@@ -334,14 +377,14 @@ class Machine:
             return machine
 
 
-def _saved_config(saved: Snapshot) -> MachineConfig:
-    config = saved.meta.get("config") if isinstance(saved.meta, dict) else None
-    if not isinstance(config, dict):
-        raise UserError(f"{saved.path}: damaged snapshot: it does not say of what machine it is")
-    try:
-        return MachineConfig().with_options(**config)
-    except UserError as problem:
-        raise UserError(f"{saved.path}: damaged snapshot: {problem}") from None
+def _timed_core(config: MachineConfig, core: Core | None) -> Core | None:
+    """The core that is counted; None with timing off, which needs neither cores nor a disassembler."""
+    if config.timing == "off":
+        return None
+    from pyemu.timing import configured_core
+
+    load_capstone()
+    return configured_core(config) if core is None else core
 
 
 class _Watch:

@@ -13,13 +13,17 @@ import hashlib
 import json
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pyemu.config import UserError
+from pyemu.config import MachineConfig, Timing, UserError
+from pyemu.machine.output import whole_file
+
+if TYPE_CHECKING:
+    from pyemu.timing import Core
 
 MAGIC = b"PYEMUSNP"
 VERSION = 1
@@ -38,48 +42,12 @@ def is_snapshot(start: bytes) -> bool:
     return start.startswith(MAGIC)
 
 
-def check_writable(path: str | Path) -> None:
-    """Raise :class:`UserError` now if a snapshot could not be written to ``path`` later."""
-    directory = Path(path).parent
-    if not directory.is_dir() or not os.access(directory, os.W_OK) or Path(path).is_dir():
-        raise UserError(f"{path}: cannot write the snapshot: {directory} is no directory that can be written")
-
-
 def write_snapshot(
     path: str | Path, meta: dict[str, Any], state: bytes, memory: Iterable[tuple[int, bytes]]
 ) -> None:
     """Write a snapshot; the file at ``path`` is replaced only when the new one is complete and on disk."""
-    target = Path(path)
-    try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise UserError(f"{target}: cannot write the snapshot: {error.strerror or error}") from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _write(file, meta, state, memory)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-        _sync_directory(target.parent)
-    except OSError as error:
-        raise UserError(f"{target}: cannot write the snapshot: {error.strerror or error}") from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with whole_file(path, "the snapshot") as file:
+        _write(file, meta, state, memory)
 
 
 def _write(file: BinaryIO, meta: dict[str, Any], state: bytes, memory: Iterable[tuple[int, bytes]]) -> None:
@@ -197,3 +165,29 @@ class Snapshot:
                         f"{self.path}: damaged snapshot: memory at {address:#x} is not whole pages"
                     )
                 yield address, data
+
+
+def saved_config(
+    saved: Snapshot, timing: Timing | None, core: Core | str | None
+) -> tuple[MachineConfig, Core | None]:
+    """The machine that a snapshot is of and the core that it counts, unless others are asked for.
+
+    Raises :class:`~pyemu.config.UserError`.
+    """
+    meta = saved.meta if isinstance(saved.meta, dict) else {}
+    values, kept = meta.get("config"), meta.get("core")
+    if not isinstance(values, dict) or "core_file" in values:
+        raise UserError(f"{saved.path}: damaged snapshot: it does not say of what machine it is")
+    try:
+        config = MachineConfig().with_options(**values)
+        if core is None and kept is not None:
+            from pyemu.timing import Core
+
+            core = Core.from_dict(kept)
+    except UserError as problem:
+        raise UserError(f"{saved.path}: damaged snapshot: {problem}") from None
+    if isinstance(core, str):
+        from pyemu.timing import read_core
+
+        core = read_core(core)
+    return replace(config, timing=timing or config.timing), core

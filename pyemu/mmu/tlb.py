@@ -15,7 +15,7 @@ from typing import Any
 from pyemu.mem import Memory
 from pyemu.mmu.regime import Regime, native_regime
 from pyemu.mmu.translate import Access, Fault, Flag, Prot, Translation
-from pyemu.native import check_handle, error, ffi, lib
+from pyemu.native import Face, check_handle, error, ffi, lib
 from pyemu.timing.cores import Core
 
 __all__ = ["StaleHit", "Tlb", "TlbArray", "TlbEntry", "TlbInvalidate", "TlbLevel", "TlbResult", "TlbStats"]
@@ -120,13 +120,12 @@ class TlbStats:
     stale: int
 
 
-class Tlb:
-    """The TLBs of one CPU of ``core``."""
+class Tlb(Face):
+    """The TLBs of one CPU of ``core``. Those of a machine (``cpu.tlb``) can only be looked at."""
 
     def __init__(self, core: Core) -> None:
         err = error()
-        handle = check_handle(lib.pe_tlb_new(core.native(), err), err)
-        self.handle = ffi.gc(handle, lib.pe_tlb_free)
+        super().__init__(check_handle(lib.pe_tlb_new(core.native(), err), err), lib.pe_tlb_free)
 
     def access(
         self,
@@ -144,7 +143,7 @@ class Tlb:
         """
         result = ffi.new("pe_tlb_result *")
         native = _native_translation(fresh)
-        lib.pe_tlb_access(self.handle, va, asid, int(access), privileged, native, result)
+        lib.pe_tlb_access(self.own_handle, va, asid, int(access), privileged, native, result)
         return TlbResult(TlbLevel(result.level), result.cycles, result.walk_cached, result.stale)
 
     def replay(
@@ -172,7 +171,7 @@ class Tlb:
             raise ValueError("accesses: only values of Access are accesses")
         levels = ffi.new("uint8_t[]", len(va))
         cycles = lib.pe_tlb_replay(
-            self.handle,
+            self.own_handle,
             memory.handle,
             native_regime(regime),
             privileged,
@@ -186,7 +185,7 @@ class Tlb:
 
     def invalidate(self, operation: TlbInvalidate, va: int = 0, asid: int = 0) -> int:
         """Maintenance as the guest asks for it; returns how many entries of the main TLB went."""
-        return int(lib.pe_tlb_invalidate(self.handle, int(operation), va, asid))
+        return int(lib.pe_tlb_invalidate(self.own_handle, int(operation), va, asid))
 
     def detect_stale(self, on: bool = True) -> None:
         """Whether each hit is compared with the fresh translation; off at first."""

@@ -8,16 +8,20 @@ process; libcapstone by ``load_capstone()``, when something needs it.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import unicorn  # noqa: F401  (loads libunicorn, which the C side finds with RTLD_NOLOAD)
 
 from pyemu.native._native import ffi, lib
 
-__all__ = ["NativeError", "check", "check_handle", "error", "ffi", "lib", "load_capstone"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Face", "NativeError", "check", "check_handle", "error", "ffi", "lib", "load_capstone"]
 
 
 class NativeError(Exception):
@@ -44,6 +48,40 @@ def check_handle(handle: Any, err: Any) -> Any:
     if handle == ffi.NULL:
         raise NativeError(err.status, ffi.string(err.text).decode(errors="replace"))
     return handle
+
+
+class Face:
+    """The Python side of an opaque handle: one of its own, or one that belongs to a machine."""
+
+    def __init__(self, handle: Any, free: Any) -> None:
+        owned = ffi.gc(handle, free)
+        self._get: Callable[[], Any] = lambda: owned
+        self._borrowed = False
+
+    @classmethod
+    def borrow(cls, get: Callable[[], Any]) -> Self:
+        """A view of a handle that belongs to something else, which ``get`` keeps alive.
+
+        ``get`` is called for each use: it returns the handle as it is then, or raises ValueError.
+        """
+        face = cls.__new__(cls)
+        face._get, face._borrowed = get, True
+        return face
+
+    @property
+    def handle(self) -> Any:
+        """For a call into the C core that only looks; ValueError when a borrowed one is gone."""
+        handle = self._get()
+        if handle == ffi.NULL:
+            raise ValueError(f"this {type(self).__name__} is gone")
+        return handle
+
+    @property
+    def own_handle(self) -> Any:
+        """For a call that changes something; ValueError for what belongs to a machine."""
+        if self._borrowed:
+            raise ValueError(f"this {type(self).__name__} belongs to a machine: only its guest changes it")
+        return self.handle
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from pyemu.timing.blocks import BlockCost, Blocks, Branch
 from pyemu.timing.caches import Cache, CacheLevel, CacheOperation, Caches, CacheStats, CacheUse
-from pyemu.timing.cores import Core, Parameter, builtin_cores, load_cores, read_core
+from pyemu.timing.cores import Core, Parameter, builtin_cores, configured_core, load_cores, read_core
 from pyemu.timing.ledger import Charge, Cost, Ledger
 from pyemu.timing.predictor import Predictor, Taken
 
@@ -24,6 +24,7 @@ __all__ = [
     "Predictor",
     "Taken",
     "builtin_cores",
+    "configured_core",
     "load_cores",
     "read_core",
 ]

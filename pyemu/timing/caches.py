@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Any
 
-from pyemu.native import check, check_handle, error, ffi, lib
+from pyemu.native import Face, check, check_handle, error, ffi, lib
 from pyemu.timing.cores import Core
 from pyemu.timing.schema import REPLACEMENTS
 
@@ -59,9 +59,19 @@ class CacheStats:
     invalidations: int
 
     @property
+    def accesses(self) -> int:
+        """Reads and writes together."""
+        return self.reads + self.writes
+
+    @property
     def misses(self) -> int:
         """Of reads and writes together."""
         return self.read_misses + self.write_misses
+
+    @property
+    def miss_rate(self) -> float:
+        """Misses of all accesses, 0.0 to 1.0; 0.0 without an access."""
+        return self.misses / self.accesses if self.accesses else 0.0
 
     @classmethod
     def from_native(cls, native: Any) -> CacheStats:
@@ -133,19 +143,29 @@ class Cache:
         return CacheStats.from_native(out)
 
 
-class Caches:
-    """L1I and L1D of each CPU of a core, their L2, and DRAM."""
+class Caches(Face):
+    """L1I and L1D of each CPU of a core, their L2, and DRAM. Those of a machine can only be looked at."""
+
+    cpus: int
+    """How many CPUs have caches of their own here."""
 
     def __init__(self, core: Core, cpus: int = 1) -> None:
         err = error()
         handle = check_handle(lib.pe_caches_new(core.native(), cpus, err), err)
-        self.handle = ffi.gc(handle, lib.pe_caches_free)
+        super().__init__(handle, lib.pe_caches_free)
         self.cpus = cpus
+
+    @classmethod
+    def of(cls, machine: Any) -> Caches:
+        """Those of a :class:`~pyemu.machine.Machine` with timing "cache"."""
+        caches = cls.borrow(lambda: lib.pe_machine_caches(machine.handle))
+        caches.cpus = len(machine.cpus)
+        return caches
 
     def access(self, address: int, use: CacheUse = CacheUse.READ, cpu: int = 0) -> int:
         """Cycles from one access to its data."""
         self._check_cpu(cpu)
-        return int(lib.pe_caches_access(self.handle, cpu, int(use), address))
+        return int(lib.pe_caches_access(self.own_handle, cpu, int(use), address))
 
     def access_many(
         self, addresses: Iterable[int], uses: Iterable[int] | None = None, cpu: int = 0
@@ -158,7 +178,7 @@ class Caches:
             raise ValueError(f"uses: {len(pa)} values of CacheUse are needed, for as many addresses")
         cycles = array("I", bytes(4 * len(pa)))
         lib.pe_caches_access_batch(
-            self.handle,
+            self.own_handle,
             cpu,
             ffi.from_buffer("uint64_t[]", pa),
             ffi.NULL if kinds is None else ffi.from_buffer("uint8_t[]", kinds),
@@ -170,14 +190,14 @@ class Caches:
     def maintain(self, operation: CacheOperation, address: int | None = None) -> None:
         """Clean or invalidate the line of an address in every L1D and L2, or all of their lines."""
         if address is None:
-            lib.pe_caches_maintain_all(self.handle, int(operation))
+            lib.pe_caches_maintain_all(self.own_handle, int(operation))
         else:
-            lib.pe_caches_maintain(self.handle, int(operation), address)
+            lib.pe_caches_maintain(self.own_handle, int(operation), address)
 
     def invalidate_fetch(self, cpu: int = 0) -> None:
         """Empty the L1I of a CPU (ICIALLU)."""
         self._check_cpu(cpu)
-        lib.pe_caches_maintain_fetch(self.handle, cpu)
+        lib.pe_caches_maintain_fetch(self.own_handle, cpu)
 
     def holds(self, level: CacheLevel, address: int, cpu: int = 0) -> bool:
         """Whether a cache has the line of an address."""

@@ -16,16 +16,16 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pyemu.config import UserError
+from pyemu.config import MachineConfig, UserError
 from pyemu.native import NativeError, check, error, ffi, lib
 from pyemu.timing.schema import Key, keys
 
-__all__ = ["Core", "Parameter", "builtin_cores", "load_cores", "read_core"]
+__all__ = ["Core", "Parameter", "builtin_cores", "configured_core", "load_cores", "read_core"]
 
 DATA = Path(__file__).parent / "data" / "cores.toml"
 
@@ -63,6 +63,63 @@ class Core:
         """The value of a parameter such as ``"l1d.hit_cycles"``; KeyError when there is none."""
         return self.parameters[key].value
 
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """The names of the parameters that no document or measurement stands behind."""
+        return tuple(name for name, parameter in self.parameters.items() if parameter.assumed)
+
+    def with_values(
+        self, values: Mapping[str, Any], *, source: str = "assumed: set by a program", name: str | None = None
+    ) -> Core:
+        """A core that differs: ``core.with_values({"l2.hit_cycles": 30})``.
+
+        A page size list is a sequence of bytes; all else is written as in TOML. Raises
+        :class:`~pyemu.config.UserError` for a key that does not exist and a value that cannot be.
+        """
+        changed = replace(self, name=name or self.name).as_dict()
+        for key, value in values.items():
+            if key not in changed["parameters"]:
+                raise UserError(f"{self.name}.{key}: unknown key: {_nearest(key)}")
+            shown = list(value) if isinstance(value, tuple) else value
+            changed["parameters"][key] = {"value": shown, "unit": keys()[key].unit, "source": source}
+        return Core.from_dict(changed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The core for JSON: name, description, base, and each parameter with value, unit and source."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "base": self.base,
+            "parameters": {
+                name: {
+                    "value": list(entry.value) if isinstance(entry.value, tuple) else entry.value,
+                    "unit": entry.unit,
+                    "source": entry.source,
+                    "assumed": entry.assumed,
+                }
+                for name, entry in self.parameters.items()
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Core:
+        """The core of :meth:`as_dict`, checked as one from a file; raises UserError."""
+        try:
+            name, entries = str(data["name"]), dict(data["parameters"])
+            if not _NAME.fullmatch(name):
+                raise ValueError
+            table: dict[str, Any] = {"description": data["description"]}
+            for key, entry in entries.items():
+                group, _, inner = str(key).rpartition(".")
+                home = table.setdefault(group, {}) if group else table
+                home[inner] = {part: entry[part] for part in _PARTS}
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise UserError("no parameter set of a core") from None
+        try:
+            return replace(_core(name, table, {}), base=_text(name, data, "base", None))
+        except _Mistake as mistake:
+            raise UserError(str(mistake)) from None
+
     def native(self) -> Any:
         """A new ``pe_core *`` with these values."""
         return _native({name: parameter.value for name, parameter in self.parameters.items()})
@@ -86,6 +143,18 @@ def read_core(name: str, path: str | Path | None = None) -> Core:
         where = "" if path is None else f" in {path}"
         raise UserError(f"no core {name!r}{where}: there are {', '.join(cores)}")
     return cores[name]
+
+
+def configured_core(config: MachineConfig) -> Core:
+    """The core whose cycles a machine of this configuration counts: ``core``, of ``core_file`` if there is
+    one; without ``core`` the only one of the file, or the one that belongs to ``cpu``. Raises UserError."""
+    if config.core is not None or config.core_file is None:
+        return read_core(config.core or config.cpu, config.core_file)
+    cores = list(load_cores(config.core_file).values())
+    if len(cores) > 1:
+        names = ", ".join(core.name for core in cores)
+        raise UserError(f"{config.core_file}: it has {len(cores)} cores, choose one: {names}")
+    return cores[0]
 
 
 class _Mistake(Exception):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
-from pyemu.native import check, check_handle, error, ffi, lib
+from pyemu.native import Face, check, check_handle, error, ffi, lib
 from pyemu.timing.caches import Caches, CacheUse
 
 __all__ = ["Charge", "Cost", "Ledger"]
@@ -44,25 +44,36 @@ class Charge:
     events: int
 
 
-class Ledger:
-    """The bills of ``cpus`` CPUs; their categories add up to each CPU's clock, exactly."""
+class Ledger(Face):
+    """The bills of ``cpus`` CPUs; their categories add up to each CPU's clock, exactly. That of a machine can
+    only be read."""
+
+    cpus: int
+    """How many CPUs have a bill here."""
 
     def __init__(self, cpus: int = 1) -> None:
         err = error()
-        self.handle = ffi.gc(check_handle(lib.pe_ledger_new(cpus, err), err), lib.pe_ledger_free)
+        super().__init__(check_handle(lib.pe_ledger_new(cpus, err), err), lib.pe_ledger_free)
         self.cpus = cpus
+
+    @classmethod
+    def of(cls, machine: Any) -> Ledger:
+        """That of a :class:`~pyemu.machine.Machine` with timing."""
+        ledger = cls.borrow(lambda: lib.pe_machine_ledger(machine.handle))
+        ledger.cpus = len(machine.cpus)
+        return ledger
 
     def add(self, cost: Cost, cycles: int, *, cpu: int = 0, privileged: bool = True) -> None:
         """Bill cycles (0 or more) to a category."""
         self._check_cpu(cpu)
-        lib.pe_ledger_add(self.handle, cpu, privileged, int(cost), cycles)
+        lib.pe_ledger_add(self.own_handle, cpu, privileged, int(cost), cycles)
 
     def add_access(
         self, caches: Caches, use: CacheUse, cycles: int, *, cpu: int = 0, privileged: bool = True
     ) -> None:
         """Bill what an access of ``caches`` took beyond an L1 hit; of a walk, all of it."""
         self._check_cpu(cpu)
-        lib.pe_ledger_add_access(self.handle, cpu, privileged, caches.handle, int(use), cycles)
+        lib.pe_ledger_add_access(self.own_handle, cpu, privileged, caches.handle, int(use), cycles)
 
     def clock(self, cpu: int = 0) -> int:
         """All cycles of a CPU."""

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pyemu.native import check_handle, error, ffi, lib
+from pyemu.native import Face, check_handle, error, ffi, lib
 from pyemu.timing.blocks import Branch
 from pyemu.timing.cores import Core
 
@@ -22,13 +22,13 @@ class Taken(NamedTuple):
     after: int
 
 
-class Predictor:
-    """Counters by address and history, a return stack and last targets, as large as ``core`` has them."""
+class Predictor(Face):
+    """Counters by address and history, a return stack and last targets, as large as ``core`` has them. That
+    of a machine's CPU can only be looked at."""
 
     def __init__(self, core: Core) -> None:
         err = error()
-        handle = check_handle(lib.pe_predictor_new(core.native(), err), err)
-        self.handle = ffi.gc(handle, lib.pe_predictor_free)
+        super().__init__(check_handle(lib.pe_predictor_new(core.native(), err), err), lib.pe_predictor_free)
 
     def replay(self, branches: Iterable[Taken]) -> bytes:
         """Resolve branches in order; returns a byte for each, 1 where it had been predicted wrongly."""
@@ -38,7 +38,7 @@ class Predictor:
         wrong = ffi.new("uint8_t[]", len(taken))
         pointers = (ffi.from_buffer("uint32_t[]", column) for column in columns)
         lib.pe_predictor_replay(
-            self.handle, ffi.from_buffer("uint8_t[]", kinds), *pointers, wrong, len(taken)
+            self.own_handle, ffi.from_buffer("uint8_t[]", kinds), *pointers, wrong, len(taken)
         )
         return bytes(ffi.buffer(wrong))
 

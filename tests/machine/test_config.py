@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pyemu.config import (
@@ -67,7 +69,8 @@ def test_a_size_formats_back_to_the_text_that_parses_to_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"cpu": "cortex-a9"}, {"smp": 0}, {"smp": 9}, {"quantum": 0}, {"memory_bytes": 5}]
+    "bad",
+    [{"cpu": "cortex-a9"}, {"smp": 0}, {"smp": 9}, {"quantum": 0}, {"memory_bytes": 5}, {"timing": "on"}],
 )
 def test_a_configuration_that_cannot_be_is_refused(bad: dict[str, object]) -> None:
     with pytest.raises(UserError):
@@ -117,6 +120,10 @@ def test_an_unknown_option_names_those_that_exist() -> None:
         "[machine]\nsmp = true",
         "[machine",
         "[machine]\nsmp = 99",
+        "[machine]\ntiming = 'on'",
+        "[machine]\ntiming = true",
+        "[machine]\ncore = 15",
+        "[machine]\ncore_file = ['a']",
     ],
 )
 def test_a_wrong_toml_file_is_one_line_that_names_the_file(
@@ -128,6 +135,16 @@ def test_a_wrong_toml_file_is_one_line_that_names_the_file(
         MachineConfig.from_toml(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_cores_is_looked_for_beside_the_file_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    for name, found in (("own.toml", tmp_path / "own.toml"), ("/etc/own.toml", Path("/etc/own.toml"))):
+        path.write_text(f'[machine]\ntiming = "tlb"\ncore = "mine"\ncore_file = "{name}"\n')
+        config = MachineConfig.from_toml(path)
+        assert (config.timing, config.core, config.core_file) == ("tlb", "mine", found)
+        assert config.with_options(core_file=None) == config
+    assert MachineConfig().with_options(core_file="own.toml").core_file == Path("own.toml")
 
 
 def test_a_missing_toml_file_is_named(tmp_path: pytest.TempPathFactory) -> None:

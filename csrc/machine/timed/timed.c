@@ -33,17 +33,49 @@ static pe_status make_parts(timed_machine *t, uint32_t ncpus, pe_error *err)
 
 static pe_status make_cpu(pe_cpu *cpu, const timed_machine *t, pe_error *err)
 {
+    const pe_machine *m = cpu->machine;
     timed_cpu *c = calloc(1, sizeof *c);
     if (!c) {
         return pe_fail(err, PE_ERR_MEMORY, "no memory for the cycle model of CPU %u", cpu->index);
     }
     cpu->timed = c;
     c->mode = cpu->probe.mode;
+    if (t->caches && m->engine.unsynced_at) {
+        cpu->unsynced = (uint8_t *)(void *)cpu->uc + m->engine.unsynced_at;
+    }
+    c->unsynced = cpu->unsynced ? cpu->unsynced : &c->unread;
     c->account = &t->ledger->cpu[cpu->index];
+    c->group_insns = cpu->insns - t->core.pipeline.window_entries; /* the first miss begins a group */
     c->fills = calloc(t->core.memory.line_fill_entries, sizeof *c->fills);
     c->tlb = c->fills ? pe_tlb_new(&t->core, err) : NULL;
     c->predictor = c->tlb ? pe_predictor_new(&t->core, err) : NULL;
+    c->blocks_page = NO_PAGE;
+    timed_forget_pages(c);
+    c->fetched_line = NO_LINE;
+    c->deadline = NEVER;
+    if (c->tlb) {
+        timed_watch_tlb(cpu);
+    }
     return c->predictor ? PE_OK : pe_fail(err, PE_ERR_MEMORY, "no memory for the cycle model of CPU %u", cpu->index);
+}
+
+static pe_status make(pe_machine *m, pe_timing level, const pe_core *core, pe_error *err)
+{
+    timed_machine *t = calloc(1, sizeof *t);
+    if (!t) {
+        return pe_fail(err, PE_ERR_MEMORY, "no memory for a cycle model");
+    }
+    m->timed = t;
+    t->level = level;
+    t->core = *core;
+    t->dram_cycles = pe_core_dram_cycles(core);
+    t->hidden_cycles = core->pipeline.window_entries / core->pipeline.issue_width;
+    t->npages = (size_t)((2ull * BOARD_FLASH_SIZE + m->config.ram_size) / PE_PAGE_SIZE);
+    pe_status status = make_parts(t, m->config.ncpus, err);
+    for (uint32_t i = 0; status == PE_OK && i < m->config.ncpus; i++) {
+        status = make_cpu(m->cpu[i], t, err);
+    }
+    return status;
 }
 
 pe_status timed_new(pe_machine *m, pe_error *err)
@@ -58,21 +90,22 @@ pe_status timed_new(pe_machine *m, pe_error *err)
     if (!config->core) {
         return pe_fail(err, PE_ERR_ARGUMENT, "timing needs the parameters of a core");
     }
-    pe_status status = pe_core_check(config->core, err);
-    timed_machine *t = status ? NULL : calloc(1, sizeof *t);
-    if (!t) {
-        return status ? status : pe_fail(err, PE_ERR_MEMORY, "no memory for a cycle model");
+    const pe_status status = pe_core_check(config->core, err);
+    if (config->timing == PE_TIMING_CACHE) {
+        engine_find_unsynced(&m->engine);
     }
-    m->timed = t;
-    t->level = config->timing;
-    t->core = *config->core;
-    t->dram_cycles = pe_core_dram_cycles(&t->core);
-    t->npages = (size_t)((2ull * BOARD_FLASH_SIZE + config->ram_size) / PE_PAGE_SIZE);
-    status = make_parts(t, config->ncpus, err);
-    for (uint32_t i = 0; status == PE_OK && i < config->ncpus; i++) {
-        status = make_cpu(m->cpu[i], t, err);
+    return status ? status : make(m, config->timing, config->core, err);
+}
+
+pe_status timed_reset(pe_machine *m, pe_error *err)
+{
+    if (!m->timed) {
+        return PE_OK;
     }
-    return status;
+    const pe_timing level = m->timed->level;
+    const pe_core core = m->timed->core;
+    timed_free(m);
+    return make(m, level, &core, err);
 }
 
 static void free_cpu(pe_cpu *cpu)
@@ -96,6 +129,7 @@ void timed_free(pe_machine *m)
     for (uint32_t i = 0; i < PE_MAX_CPUS; i++) {
         free_cpu(m->cpu[i]);
     }
+    timed_free_code(t);
     pe_ledger_free(t->ledger);
     pe_caches_free(t->caches);
     pe_blocks_free(t->blocks);
@@ -107,6 +141,32 @@ void timed_free(pe_machine *m)
     }
     free(t);
     m->timed = NULL;
+}
+
+/* ---- time ---- */
+
+#define UNITS_PER_SECOND (TIME_UNITS_PER_NS * UINT64_C(1000000000))
+
+/* A cycle is no whole number of time units; CPUs that run side by side share the time, as without a model. */
+uint64_t timed_slice_time(const pe_machine *m)
+{
+    const timed_machine *t = m->timed;
+    if (!m->current) {
+        return 0;
+    }
+    const uint64_t cycles = m->current->timed->account->clock - t->slice_clock;
+    return (uint64_t)((unsigned __int128)cycles * UNITS_PER_SECOND / (t->core.clock_hz * t->running));
+}
+
+uint64_t timed_clock_at(const pe_machine *m, uint64_t time)
+{
+    const timed_machine *t = m->timed;
+    if (time <= m->time) {
+        return 0;
+    }
+    const uint64_t per_second = t->core.clock_hz * t->running;
+    const unsigned __int128 product = (unsigned __int128)(time - m->time) * per_second;
+    return t->slice_clock + (uint64_t)((product + UNITS_PER_SECOND - 1) / UNITS_PER_SECOND);
 }
 
 /* ---- the interface ---- */
@@ -151,5 +211,9 @@ pe_status pe_machine_executed(const pe_machine *m, uint32_t cpu, pe_executed *ou
                        m->config.ncpus);
     }
     *out = c->executed;
+    for (size_t who = 0; who < 2; who++) { /* the ledger has these */
+        out->insns[who] = c->account->bill[who].events[PE_COST_INSTRUCTIONS];
+        out->loads[who] = c->account->bill[who].events[PE_COST_L1];
+    }
     return PE_OK;
 }

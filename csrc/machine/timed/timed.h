@@ -10,60 +10,92 @@
 #include "mmu/tlb.h"
 #include "timing/hierarchy.h"
 #include "timing/ledger.h"
+#include "timing/predictor.h"
 
-/* What a block costs, by where its code lies in physical memory. */
+/* What a block costs.  Two of them share a cache line: code is looked at far more often than the host's caches hold. */
 typedef struct timed_code {
-    struct timed_code *next; /* another length, or the other instruction set, from the same place */
-    uint16_t size;           /* bytes */
-    uint16_t insns;
-    bool thumb;
-    uint8_t branch;  /* pe_branch */
-    bool extras;     /* something below `target` is not zero */
-    bool cp_last;    /* its last instruction is an MCR or MCRR */
-    uint32_t target; /* relative to the block's address */
     uint32_t x16;    /* sixteenths of a cycle, without waiting for L1 hits */
     uint32_t l1_x16; /* waiting for L1 hits */
+    uint16_t size;   /* bytes */
+    uint16_t insns;
     uint16_t loads, stores;
+    uint16_t next;  /* another length, or the other instruction set, from the same place: index in the page; 0: none */
+    uint16_t extra; /* index of what few blocks have; 0: nothing */
     uint16_t loaded_regs;
     uint16_t accesses;
-    uint16_t exclusives, dsb, dmb, isb, system_writes;
-    pe_block_access access[];
+    uint32_t access; /* index of the first */
+    bool thumb;
+    uint8_t branch; /* pe_branch */
 } timed_code;
+_Static_assert(sizeof(timed_code) == 32, "two blocks to a cache line");
 
+typedef struct timed_extra {
+    uint16_t exclusives, dsb, dmb, isb, system_writes;
+} timed_extra;
+
+/* A list that grows; entry 0 of `code` and `extra` is none. */
+typedef struct timed_list {
+    void *data;
+    uint32_t count, room;
+} timed_list;
+
+/* The blocks that begin in a page of physical memory. */
 typedef struct timed_page {
-    timed_code *at[PE_PAGE_SIZE / 2];
+    struct timed_page *next; /* of all that there are */
+    timed_list code, extra, access;
+    uint16_t at[PE_PAGE_SIZE / 2]; /* index in code; 0: none */
 } timed_page;
 
-#define NO_PAGE UINT32_MAX
+static inline timed_code *timed_code_at(const timed_page *page, uint32_t index)
+{
+    return (timed_code *)page->code.data + index;
+}
+
+/* A page of code that the instruction micro-TLB holds. */
+typedef struct timed_entered {
+    uint32_t page; /* va >> 12, NO_PAGE */
+    timed_page *blocks;
+    uint64_t pa;
+} timed_entered;
+
+#define ENTERED_PAGES 32
+#define NO_PAGE       UINT32_MAX
+#define NO_LINE       UINT64_MAX
 
 struct timed_cpu {
     /* touched by every block */
-    const timed_code *code; /* of the block that runs; NULL: none, or unknown */
+    const timed_code *code; /* of the block that runs, not yet billed; NULL: none, or not known.  It is in `blocks`. */
     const uint8_t *mode;    /* CPSR's mode bits, live */
+    uint8_t *unsynced;      /* pe_cpu.unsynced, or a byte that nobody reads */
     uint32_t code_va;
-    uint32_t page; /* va >> 12 of `blocks`; NO_PAGE: ask the TLB */
+    uint32_t page;        /* va >> 12 of the latest fetch; NO_PAGE: ask the TLB */
+    uint32_t blocks_page; /* va >> 12 of `blocks` */
     timed_page *blocks;
     uint64_t page_pa;
+    timed_entered entered[ENTERED_PAGES]; /* by the low bits of the page */
     ledger_cpu *account;
     uint64_t deadline;            /* in account->clock */
     uint32_t rest[2], l1_rest[2]; /* sixteenths not yet billed, by privilege */
     uint64_t fetched_line;
-    bool privileged; /* of the block that runs */
-    bool uncached;   /* SCTLR.M or SCTLR.C is off: no data access is cached */
+    bool privileged;  /* of the block that runs */
+    bool trapped;     /* its last instruction is a system write that is billed by itself */
+    bool data_cached; /* SCTLR.M and SCTLR.C are on */
     uint32_t next_access;
 
     /* load misses on their way */
-    uint64_t group_start;  /* clock at which the first of them began */
-    uint64_t group_insns;  /* instructions executed by then */
+    uint64_t group_insns;  /* cpu->insns at the first of them */
     uint64_t group_stalls; /* billed since */
     uint64_t *fills;       /* when the latest line fills end: a ring of line_fill_entries */
     uint32_t fill_next;
-    uint16_t missed_regs; /* registers that wait for a miss of the block before */
+    uint16_t missed_regs; /* hold what the block before loaded, if it missed */
     bool missed;          /* a load of this block missed */
+    uint8_t unread;
     uint64_t stores_done; /* when every store so far has its line */
 
     pe_tlb *tlb;
     pe_predictor *predictor;
+    bool stale_hit; /* the latest data translation came from an entry that the tables contradict: this one */
+    pe_tlb_entry stale_entry;
     pe_executed executed;
 };
 
@@ -71,18 +103,65 @@ struct timed_machine {
     pe_timing level;
     pe_core core;
     uint32_t dram_cycles;
+    uint32_t hidden_cycles; /* of a load miss that nothing waits for */
     pe_ledger *ledger;
     pe_caches *caches; /* NULL without PE_TIMING_CACHE */
     pe_blocks *blocks;
     timed_page **pages; /* by engine RAM page; sparse */
     size_t npages;
+    timed_page *all_pages;
     uint8_t *uncached_pages; /* bit set: RAM pages whose latest fill was not cacheable; sparse */
+
+    uint64_t slice_clock; /* of the current CPU, at the start of its slice */
+    uint32_t running;     /* CPUs that share the time of the slice */
 };
 
-/* timed.c */
+/* ---- timed.c ---- */
 pe_status timed_new(pe_machine *machine, pe_error *err); /* nothing with PE_TIMING_OFF */
 void timed_free(pe_machine *machine);
+/* As new: nothing cached, nothing billed. */
+pe_status timed_reset(pe_machine *machine, pe_error *err);
+/* Guest time that has passed in the running slice, and the clock at which `time` will have come, in time units. */
+uint64_t timed_slice_time(const pe_machine *machine);
+uint64_t timed_clock_at(const pe_machine *machine, uint64_t time);
 
+/* ---- block.c ---- */
+void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
+/* The block that runs is over, and the instruction at `next` follows. */
+void timed_finish(pe_cpu *cpu, uint32_t next);
+/* It ended by an exception or a trap before `next`: bills what was executed. */
+void timed_cut(pe_cpu *cpu, uint32_t next);
+void timed_exception(pe_cpu *cpu);
+/* A write of a system register that was trapped: the block's cost does not hold it. */
+void timed_trap(pe_cpu *cpu, cp15_reg reg);
+
+/* ---- code.c ---- */
+const timed_code *timed_find_code(pe_cpu *cpu, uint32_t va, uint32_t size);
+void timed_drop_code(timed_machine *timed, uint64_t page); /* an engine RAM page */
+void timed_free_code(timed_machine *timed);
+
+/* ---- tlb.c ---- */
+void timed_watch_tlb(pe_cpu *cpu);
+/* As pe_translate, through the model, which is billed. */
+void timed_translate(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged, pe_translation *out);
+/* The same address once more, for the other privilege. */
+void timed_translate_again(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged, pe_translation *out);
+/* UC_PROT_READ and UC_PROT_WRITE as far as a micro-TLB holds the page: what the soft TLB may let pass unseen. */
+uint32_t timed_seen(const pe_cpu *cpu, uint32_t va);
+bool timed_enter_page(pe_cpu *cpu, uint32_t va);
+void timed_forget_pages(timed_cpu *timed);
+void timed_invalidate_tlb(pe_cpu *cpu, pe_tlbi operation, uint32_t va, uint8_t asid);
+/* Translation registers have changed. */
+void timed_regime_changed(pe_cpu *cpu);
+
+/* ---- data.c ---- */
+void timed_memory_hook(uc_engine *uc, uc_mem_type type, uint64_t pa, int size, int64_t value, void *user);
+void timed_note_cacheable(pe_cpu *cpu, const pe_translation *t, uint64_t page);
+void timed_maintain_caches(pe_cpu *cpu, cp15_reg reg, uint32_t value);
+/* The lines that a block is fetched from. */
+void timed_fetch_lines(pe_cpu *cpu, uint32_t va, uint32_t size);
+
+/* ---- events.c ---- */
 /* What the guest's performance counters count: the model's value of an event since reset (Cortex-A15 TRM 11.8, ARM DDI
  * 0406C C12.8), false: not one that the model knows. */
 bool timed_event(const pe_cpu *cpu, uint32_t event, uint64_t *count);

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * Blocks as they run: their cost, what follows a branch, exceptions, trapped system registers. */
+#include "machine/timed/timed.h"
+
+static void __attribute__((noinline)) bill_extras(const timed_machine *t, timed_cpu *c, const timed_extra *e)
+{
+    const pe_system_params *s = &t->core.system;
+    const uint32_t trapped = e->system_writes && c->trapped;
+    const struct {
+        pe_cost cost;
+        uint32_t count, cycles;
+    } extras[] = {
+        {PE_COST_BARRIERS, e->dsb, s->dsb_cycles},
+        {PE_COST_BARRIERS, e->dmb, s->dmb_cycles},
+        {PE_COST_BARRIERS, e->isb, s->isb_cycles},
+        {PE_COST_LOCKS, e->exclusives, s->exclusive_cycles},
+        {PE_COST_SYSTEM, e->system_writes - trapped, s->mcr_cycles},
+    };
+    for (size_t i = 0; i < sizeof extras / sizeof extras[0]; i++) {
+        for (uint32_t n = 0; n < extras[i].count; n++) {
+            ledger_add(c->account, c->privileged, extras[i].cost, extras[i].cycles);
+        }
+    }
+}
+
+static inline void bill_code(const timed_machine *t, timed_cpu *c, const timed_code *code)
+{
+    const bool who = c->privileged;
+    pe_bill *bill = &c->account->bill[who];
+    const uint32_t work = c->rest[who] + code->x16, l1 = c->l1_rest[who] + code->l1_x16;
+    bill->cycles[PE_COST_INSTRUCTIONS] += work >> 4;
+    bill->events[PE_COST_INSTRUCTIONS] += code->insns;
+    bill->cycles[PE_COST_L1] += l1 >> 4;
+    bill->events[PE_COST_L1] += code->loads;
+    c->account->clock += (work >> 4) + (l1 >> 4);
+    c->rest[who] = work & 15;
+    c->l1_rest[who] = l1 & 15;
+    c->executed.blocks[who]++;
+    c->executed.stores[who] += code->stores;
+    if (__builtin_expect(code->extra, 0)) {
+        bill_extras(t, c, (const timed_extra *)c->blocks->extra.data + code->extra);
+    }
+    c->missed_regs = c->missed ? code->loaded_regs : 0;
+    c->missed = false;
+}
+
+static void __attribute__((noinline)) bill_exception_return(const timed_machine *t, timed_cpu *c)
+{
+    c->executed.exception_returns++;
+    ledger_add(c->account, c->privileged, PE_COST_EXCEPTIONS, t->core.system.exception_return_cycles);
+}
+
+static inline void follow_branch(const timed_machine *t, timed_cpu *c, const timed_code *code, uint32_t next)
+{
+    const uint32_t after = c->code_va + code->size, at = after - (code->thumb ? 2 : 4);
+    if (__builtin_expect(predictor_resolve(c->predictor, (pe_branch)code->branch, at, next, after), 0)) {
+        ledger_add(c->account, c->privileged, PE_COST_BRANCHES, t->core.pipeline.mispredict_cycles);
+    }
+    if (__builtin_expect(code->branch == PE_BRANCH_EXCEPTION_RETURN && next != after, 0)) {
+        bill_exception_return(t, c);
+    }
+}
+
+static inline void finish(pe_cpu *cpu, timed_cpu *c, uint32_t next)
+{
+    const timed_code *code = c->code;
+    if (!code) {
+        return;
+    }
+    const timed_machine *t = cpu->machine->timed;
+    c->code = NULL;
+    bill_code(t, c, code);
+    if (code->branch != PE_BRANCH_NONE) {
+        follow_branch(t, c, code, next);
+    }
+}
+
+void timed_finish(pe_cpu *cpu, uint32_t next)
+{
+    finish(cpu, cpu->timed, next);
+}
+
+void timed_cut(pe_cpu *cpu, uint32_t next)
+{
+    timed_cpu *c = cpu->timed;
+    const timed_code *code = c->code;
+    const uint32_t done = next - c->code_va;
+    if (!code) {
+        return;
+    }
+    c->code = NULL;
+    if (done < code->size) {
+        const uint32_t whole = code->insns; /* finding may move it */
+        code = done ? timed_find_code(cpu, c->code_va, done) : NULL;
+        cpu->insns -= whole - (code ? code->insns : 0);
+        cpu->block_size = done;
+    }
+    if (code) {
+        bill_code(cpu->machine->timed, c, code);
+    }
+    c->missed = false;
+    c->trapped = false;
+}
+
+/* Its code could not be found by the model, which knows of no mapping there. */
+static void run_unknown(pe_cpu *cpu, timed_cpu *c, uint32_t va, uint32_t size)
+{
+    const uint32_t insns = run_count_insns(cpu, va, size);
+    cpu->insns += insns;
+    ledger_add(c->account, c->privileged, PE_COST_INSTRUCTIONS, insns);
+    c->account->bill[c->privileged].events[PE_COST_INSTRUCTIONS] += insns - 1;
+}
+
+void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
+{
+    (void)uc;
+    pe_cpu *cpu = user;
+    timed_cpu *c = cpu->timed;
+    const uint32_t va = (uint32_t)address;
+    finish(cpu, c, va);
+    cpu->block_va = va;
+    cpu->block_size = size;
+    if (__builtin_expect(cpu->insns >= cpu->deadline || c->account->clock >= c->deadline, 0) && run_block_ends(cpu)) {
+        return;
+    }
+    c->privileged = (*c->mode & CPSR_MODE) != MODE_USR;
+    c->next_access = 0;
+    *c->unsynced = 1; /* the engine clears it whenever it starts */
+    if (__builtin_expect(va >> 12 != c->page, 0) && !timed_enter_page(cpu, va)) {
+        run_unknown(cpu, c, va, size);
+        return;
+    }
+    const uint32_t index = c->blocks->at[(va & (PE_PAGE_SIZE - 1)) >> 1];
+    const timed_code *code = timed_code_at(c->blocks, index);
+    if (__builtin_expect(!index || code->size != size || code->thumb != *cpu->thumb, 0) &&
+        !(code = timed_find_code(cpu, va, size))) {
+        run_unknown(cpu, c, va, size);
+        return;
+    }
+    c->code = code;
+    c->code_va = va;
+    cpu->insns += code->insns;
+    if (cpu->machine->timed->caches) {
+        timed_fetch_lines(cpu, va, size);
+    }
+}
+
+void timed_exception(pe_cpu *cpu)
+{
+    timed_cpu *c = cpu->timed;
+    c->executed.exceptions++;
+    ledger_add(c->account, true, PE_COST_EXCEPTIONS, cpu->machine->timed->core.system.exception_entry_cycles);
+}
+
+static pe_cost class_of(cp15_reg reg)
+{
+    if (!reg.is64 && reg.crn == 8) {
+        return PE_COST_TLB_MAINTENANCE;
+    }
+    return !reg.is64 && reg.crn == 7 && reg.crm != 8 ? PE_COST_CACHE_MAINTENANCE : PE_COST_SYSTEM;
+}
+
+void timed_trap(pe_cpu *cpu, cp15_reg reg)
+{
+    const pe_system_params *s = &cpu->machine->timed->core.system;
+    const pe_cost cost = class_of(reg);
+    uint32_t cycles = s->mcr_cycles;
+    if (cost == PE_COST_TLB_MAINTENANCE) {
+        cycles = reg.crm == TLBI_INNER_SHAREABLE ? s->tlbi_broadcast_cycles : s->tlbi_cycles;
+    } else if (cost == PE_COST_CACHE_MAINTENANCE) {
+        cycles = s->cache_line_cycles;
+    }
+    ledger_add(cpu->timed->account, cpu->timed->privileged, cost, cycles);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ * The branch predictor: branches whose direction alone can be wrong are resolved inline. */
+#ifndef PYEMU_TIMING_PREDICTOR_H
+#define PYEMU_TIMING_PREDICTOR_H
+
+#include "pyemu.h"
+
+#define HISTORY_BITS   12u
+#define TARGET_ENTRIES 512u
+#define MAX_RETURNS    256u
+#define COUNTER_TAKEN  2u /* and above */
+
+struct pe_predictor {
+    uint8_t *counters;
+    uint32_t counter_mask;
+    uint32_t history; /* taken or not, the latest in bit 0 */
+    uint32_t depth;   /* of the return stack */
+    uint32_t top;     /* where the next return address goes */
+    uint32_t valid;   /* how many there are, at most depth */
+    uint32_t returns[MAX_RETURNS];
+    uint32_t targets[TARGET_ENTRIES];
+    pe_predictor_stats stats;
+};
+
+static inline uint32_t predictor_mixed(const pe_predictor *p, uint32_t address)
+{
+    return address >> 1 ^ p->history;
+}
+
+static inline void predictor_remember(pe_predictor *p, bool taken)
+{
+    p->history = (p->history << 1 | taken) & ((1u << HISTORY_BITS) - 1);
+}
+
+static inline bool predictor_direction_wrong(pe_predictor *p, uint32_t address, bool taken)
+{
+    /* No branch here that the host could mispredict; four counters to a byte, for its cache. */
+    static const uint8_t after[2][4] = {{0, 0, 1, 2}, {1, 2, 3, 3}};
+    const uint32_t index = predictor_mixed(p, address) & p->counter_mask, shift = (index & 3) * 2;
+    uint8_t *byte = &p->counters[index >> 2];
+    const uint32_t counter = *byte >> shift & 3;
+    const bool predicted = counter >= COUNTER_TAKEN;
+    *byte = (uint8_t)(*byte ^ (counter ^ after[taken][counter]) << shift);
+    predictor_remember(p, taken);
+    return predicted != taken;
+}
+
+bool predictor_resolve_slow(pe_predictor *p, pe_branch branch, uint32_t address, uint32_t next, uint32_t after);
+
+static inline bool predictor_resolve(pe_predictor *p, pe_branch branch, uint32_t address, uint32_t next, uint32_t after)
+{
+    p->stats.branches[branch]++;
+    if (branch == PE_BRANCH_DIRECT) {
+        return false;
+    }
+    const bool wrong = branch == PE_BRANCH_CONDITIONAL ? predictor_direction_wrong(p, address, next != after)
+                                                       : predictor_resolve_slow(p, branch, address, next, after);
+    p->stats.mispredicted[branch] += wrong;
+    return wrong;
+}
+
+#endif

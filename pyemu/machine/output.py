@@ -1,0 +1,64 @@
+"""Files of results: written as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from pyemu.config import UserError
+
+__all__ = ["check_writable", "whole_file"]
+
+
+def check_writable(path: str | Path, what: str) -> None:
+    """Raise :class:`UserError` now if ``what`` could not be written to ``path`` later."""
+    directory = Path(path).parent
+    if Path(path).is_dir():
+        raise UserError(f"{path}: cannot write {what}: it is a directory")
+    if not directory.is_dir() or not os.access(directory, os.W_OK):
+        raise UserError(f"{path}: cannot write {what}: {directory} is no directory that can be written")
+
+
+@contextmanager
+def whole_file(path: str | Path, what: str) -> Iterator[BinaryIO]:
+    """A file to write ``what`` into; the one at ``path`` is replaced only when the new one is complete and on
+    disk. Raises :class:`UserError` where that fails."""
+    target = Path(path)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    except OSError as error:
+        raise _problem(target, what, error) from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise _problem(target, what, error) from None
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def _problem(path: Path, what: str, error: OSError) -> UserError:
+    return UserError(f"{path}: cannot write {what}: {error.strerror or error}")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
