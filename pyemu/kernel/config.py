@@ -137,9 +137,11 @@ class KernelConfig:
         native.vmalloc_bytes = self.vmalloc_bytes
         native_boot(boot_parameters(self.boot or ("armmp-lpae" if self.lpae else "rt-armmp")), native.boot)
         core = read_core(self.core) if isinstance(self.core, str) else self.core
-        keep = [native_costs(read_costs(self.costs), core and core.name), core and core.native()]
-        native.costs = keep[0]
-        native.core = keep[1] or ffi.NULL
+        keep = [
+            native_costs(read_costs(self.costs), core.name if core else None),
+            core.native() if core else ffi.NULL,
+        ]
+        native.costs, native.core = keep
         return native, keep
 
     def _flags(self) -> int:
@@ -163,6 +165,11 @@ class KernelConfig:
         out = ffi.new("pe_kernel_rule[]", 16)
         count = lib.pe_kernel_config_rules(native, out, 16)
         return [
-            Rule(*(ffi.string(text).decode() for text in (r.symbol, r.rule, r.remedy)), r.forceable)
+            Rule(
+                ffi.string(r.symbol).decode(),
+                ffi.string(r.rule).decode(),
+                ffi.string(r.remedy).decode(),
+                bool(r.forceable),
+            )
             for r in out[0:count]
         ]

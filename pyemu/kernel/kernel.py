@@ -20,7 +20,7 @@ __all__ = ["Kernel", "OutOfPages"]
 
 
 class OutOfPages(Exception):
-    """The guest has no free pages for an allocation: no zone above its watermark, or no block of the order."""
+    """The guest has no pages for an allocation: no zone above its watermark, no block of the order."""
 
 
 class Kernel:
@@ -38,7 +38,7 @@ class Kernel:
             self.memory = Memory()
             self.memory.add_ram(lib.PE_BOARD_RAM_BASE, self.config.memory_bytes)
         else:
-            self.memory = machine.memory
+            self.memory = machine.mem
         err = error()
         handle = lib.pe_kernel_new(
             native, self.memory.handle, ffi.NULL if machine is None else machine.handle, err

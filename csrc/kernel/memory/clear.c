@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Contents of frames: clear_highpage and copy_highpage.  A frame that nobody wrote reads as zero and stays untouched. */
+ * Contents of frames: clear_highpage and copy_highpage.  A frame that nobody wrote reads as zero and stays untouched.
+ */
 #include "kernel/cost.h"
 
 static void bill_page(struct pe_kernel *k, const struct page *page, uint32_t va, pe_access access)
