@@ -1005,6 +1005,9 @@ void pe_kernel_free(pe_kernel *kernel);
 /* The configuration in force: remedies applied, defaults filled in.  Borrowed. */
 const pe_kernel_config *pe_kernel_configuration(const pe_kernel *kernel);
 const pe_kernel_layout *pe_kernel_layout_read(const pe_kernel *kernel);
+/* The registers with which a CPU translates now: those of its task, or of init_mm alone. */
+pe_status pe_kernel_cpu_regime(const pe_kernel *kernel, uint32_t cpu, pe_regime *out, pe_error *err);
+uint32_t pe_kernel_pageblock_order(const pe_kernel *kernel);
 /* What the boot took from memory, ordered by start; up to max, returns how many there are. */
 size_t pe_kernel_reservations(const pe_kernel *kernel, pe_kernel_range *out, size_t max);
 
