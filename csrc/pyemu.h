@@ -839,10 +839,11 @@ typedef enum pe_remedy {
 /* What a boot takes from memory before the allocator gets it; bytes.  mem_map, hash tables and page tables follow from
  * the rest of the configuration. */
 typedef struct pe_kernel_boot {
-    uint64_t image_offset; /* of _stext from PHYS_OFFSET */
-    uint64_t image_bytes;  /* _stext to _end */
-    uint64_t init_offset;  /* of __init_begin from PHYS_OFFSET */
-    uint64_t init_bytes;   /* given back after the boot */
+    uint64_t image_offset;  /* of _stext from PHYS_OFFSET */
+    uint64_t image_bytes;   /* _stext to _end */
+    uint64_t rodata_offset; /* of __start_rodata from PHYS_OFFSET: text ends, read-only data begins */
+    uint64_t init_offset;   /* of __init_begin from PHYS_OFFSET: read-only data ends */
+    uint64_t init_bytes;    /* given back after the boot */
     uint64_t fdt_bytes;
     uint64_t percpu_bytes;  /* of each CPU */
     uint64_t swiotlb_bytes; /* of the buffer, without its slots */
@@ -984,6 +985,7 @@ typedef struct pe_kernel_layout {
     uint32_t vectors_base;
     uint32_t kmap_slots; /* KM_MAX_IDX */
     uint32_t struct_page_bytes;
+    uint64_t fdt_pa;     /* of the device tree */
     uint64_t swapper_pa; /* swapper_pg_dir */
     uint64_t mem_map_pa;
     uint32_t mem_map_va;
@@ -1003,6 +1005,9 @@ void pe_kernel_free(pe_kernel *kernel);
 /* The configuration in force: remedies applied, defaults filled in.  Borrowed. */
 const pe_kernel_config *pe_kernel_configuration(const pe_kernel *kernel);
 const pe_kernel_layout *pe_kernel_layout_read(const pe_kernel *kernel);
+/* The registers with which a CPU translates now: those of its task, or of init_mm alone. */
+pe_status pe_kernel_cpu_regime(const pe_kernel *kernel, uint32_t cpu, pe_regime *out, pe_error *err);
+uint32_t pe_kernel_pageblock_order(const pe_kernel *kernel);
 /* What the boot took from memory, ordered by start; up to max, returns how many there are. */
 size_t pe_kernel_reservations(const pe_kernel *kernel, pe_kernel_range *out, size_t max);
 
@@ -1102,7 +1107,7 @@ typedef enum pe_migrate_type {
 #define PE_PG_PINNABLE   0x0200 /* may be pinned for long: not CMA */
 #define PE_PG_BACKED     0x0400 /* was written: has to be cleared before it is used again */
 #define PE_PG_ZERO       0x0800 /* the zero page */
-#define PE_PG_SLAB       0x1000 /* kernel data that the model keeps outside guest RAM */
+#define PE_PG_SLAB       0x1000 /* other data of the kernel: first levels, stacks */
 
 typedef struct pe_page_info {
     uint64_t pfn;
@@ -1224,8 +1229,10 @@ typedef enum pe_report_kind {
     PE_REPORT_HARDIRQ_WITH_IRQS_ON = 6, /* kmap_local in hard-irq context with interrupts enabled */
     PE_REPORT_TRYLOCK_IN_HARDIRQ = 7,   /* rtmutex trylock in hard-irq context */
     PE_REPORT_UNBALANCED = 8,           /* preempt count, RCU or migrate_disable below zero */
+    PE_REPORT_BAD_PMD = 9,              /* a block for an address of the kernel, or a PMD entry that is no table */
+    PE_REPORT_KMAP_ADDRESS = 10,        /* kunmap_local of what is no kernel address */
 } pe_report_kind;
-#define PE_REPORT_KINDS 9
+#define PE_REPORT_KINDS 11
 
 #define PE_REPORT_CHAIN 24
 #define PE_REPORT_HELD  8
@@ -1306,6 +1313,27 @@ typedef struct pe_pkmap_slot {
     uint64_t pfn;
 } pe_pkmap_slot;
 
+/* What the CPU that runs does, as its task.  A report of the model is no error; a mapping that fails has address 0: the
+ * depth limit, a window that is in use, a lock that PE_REMEDY_TRYLOCK did not get.  PE_ERR_ARGUMENT where there is no
+ * such frame. */
+pe_status pe_kernel_kmap_local(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+void pe_kernel_kunmap_local(pe_kernel *kernel, uint32_t va);
+pe_status pe_kernel_kmap_atomic(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+void pe_kernel_kunmap_atomic(pe_kernel *kernel, uint32_t va);
+/* kmap(); with address 0 all slots are in use, and the task waits: it calls again once kunmap has woken it. */
+pe_status pe_kernel_kmap(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+/* woken: room for max pids, those that kunmap wakes; count: how many it woke. */
+pe_status pe_kernel_kunmap(pe_kernel *kernel, uint32_t pfn, uint32_t *woken, uint32_t max, uint32_t *count,
+                           pe_error *err);
+/* Who waits for a slot of PKMAP, first come first: up to max; returns how many. */
+size_t pe_kernel_kmap_waiting(const pe_kernel *kernel, uint32_t *pids, size_t max);
+/* 0: not mapped. */
+pe_status pe_kernel_page_address(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+/* The windows of a CPU, slot 0 first: up to max; returns how many there are (KM_MAX_IDX; 0: no such CPU). */
+size_t pe_kernel_kmap_slots(const pe_kernel *kernel, uint32_t cpu, pe_kmap_slot *out, size_t max);
+/* The 512 slots of PKMAP, or 0 without highmem. */
+size_t pe_kernel_pkmap_slots(const pe_kernel *kernel, pe_pkmap_slot *out, size_t max);
+
 /* ---- kernel: processes -------------------------------------------------------------------------------------- */
 
 #define PE_MMAP_SHARED     0x01
@@ -1357,6 +1385,13 @@ typedef enum pe_gup_call {
     PE_PIN = 5, /* pin_user_pages */
     PE_PIN_LONGTERM = 6,
 } pe_gup_call;
+#define PE_GUP_CALLS 7
+
+/* gup_flags, as FOLL_* of include/linux/mm_types.h */
+#define PE_FOLL_WRITE    0x001
+#define PE_FOLL_FORCE    0x008
+#define PE_FOLL_NOFAULT  0x020
+#define PE_FOLL_LONGTERM 0x100
 
 /* Why the fast walk ended before its last page, in the order of its checks (mm/gup.c). */
 typedef enum pe_gup_stop {
@@ -1396,5 +1431,35 @@ typedef struct pe_gup_test {
     uint32_t test_flags;
     uint32_t which_pages[8];
 } pe_gup_test;
+
+/* Pages of the address space that runs on the CPU, a number of them a call, as gup_test asks for them: until a call
+ * gets less than it asked for.  pfns: room for nr_pages (1 to 2^20).  PE_ERR_STATE where a kernel thread runs. */
+pe_status pe_kernel_gup(pe_kernel *kernel, pe_gup_call call, uint32_t addr, uint32_t nr_pages, uint32_t pages_per_call,
+                        uint32_t gup_flags, uint32_t *pfns, pe_gup_result *out, pe_error *err);
+/* put_page and unpin_user_pages: references of pages that pe_kernel_gup gave.  PE_ERR_STATE at the first page that has
+ * none to give back; those before it are done. */
+pe_status pe_kernel_gup_put(pe_kernel *kernel, const uint32_t *pfns, size_t count, pe_error *err);
+pe_status pe_kernel_unpin(pe_kernel *kernel, const uint32_t *pfns, size_t count, pe_error *err);
+
+typedef struct pe_gup_test_result {
+    pe_gup_result gup;
+    uint64_t get_cycles, put_cycles;
+    uint64_t get_instructions, put_instructions;
+} pe_gup_test_result;
+
+/* mm/gup_test.c: gets test->size bytes from test->addr on and puts them back.  The times are those of the bill at the
+ * core's clock; 0 without a core. */
+pe_status pe_kernel_gup_test(pe_kernel *kernel, pe_gup_call call, pe_gup_test *test, pe_gup_test_result *out,
+                             pe_error *err);
+
+/* What another CPU does at an address while the next fast walk is between its two looks at the entry; it is undone when
+ * the walk is over. */
+typedef enum pe_gup_race {
+    PE_GUP_RACE_PTE = 0,    /* mprotect has cleared the entry, to write it again */
+    PE_GUP_RACE_PMD = 1,    /* the same of the PMD entry */
+    PE_GUP_RACE_FORK = 2,   /* fork write-protects: write_protect_seq */
+    PE_GUP_RACE_FREEZE = 3, /* a split holds the folio frozen: no references */
+} pe_gup_race;
+pe_status pe_kernel_gup_race(pe_kernel *kernel, pe_gup_race race, uint32_t addr, pe_error *err);
 
 #endif

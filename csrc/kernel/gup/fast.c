@@ -164,8 +164,8 @@ static bool grab_entry(struct pe_kernel *k, struct gup *gup, const struct walk *
 /* What decides for most entries, gathered once a call. */
 struct plain {
     uint64_t mask, want, pfn; /* of an entry */
-    uint32_t odd;        /* page flags that need a closer look */
-    int32_t add;         /* references */
+    uint32_t odd;             /* page flags that need a closer look */
+    int32_t add;              /* references */
     bool usable;
 };
 
@@ -220,8 +220,7 @@ static bool grab_entries(struct pe_kernel *k, struct gup *gup, const struct walk
     while (addr != end) {
         if (plain.usable) {
             const uint8_t *host = walk->table.host + pte_index(addr) * sizeof(uint64_t);
-            const uint32_t nr =
-                grab_plain(&k->frames, &plain, host, (end - addr) >> PAGE_SHIFT, gup->pfns + gup->got);
+            const uint32_t nr = grab_plain(&k->frames, &plain, host, (end - addr) >> PAGE_SHIFT, gup->pfns + gup->got);
             cost_insns(k, page_cost * nr);
             gup->got += nr;
             addr += nr << PAGE_SHIFT;

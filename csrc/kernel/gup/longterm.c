@@ -11,14 +11,14 @@ static void unpin_from(struct pe_kernel *k, struct gup *gup, uint32_t first)
     }
 }
 
-/* The offset of the first page that may not stay, or nr. */
-static uint32_t find_unpinnable(const struct pe_kernel *k, const struct gup *gup, uint32_t first, uint32_t nr)
+static bool all_pinnable(const struct pe_kernel *k, const struct gup *gup, uint32_t first, uint32_t nr)
 {
-    uint32_t at = 0;
-    while (at < nr && folio_is_longterm_pinnable(k, pfn_to_page(&k->frames, gup->pfns[first + at]))) {
-        at++;
+    for (uint32_t i = 0; i < nr; i++) {
+        if (!folio_is_longterm_pinnable(k, pfn_to_page(&k->frames, gup->pfns[first + i]))) {
+            return false;
+        }
     }
-    return at;
+    return true;
 }
 
 /* A page that copies itself out of CMA: anonymous, small, and mapped here alone.  The kernel moves others too, by the
@@ -67,6 +67,18 @@ static bool move_page(struct pe_kernel *k, struct gup *gup, uint32_t addr, struc
     return moved;
 }
 
+/* check_and_migrate_movable_pages: their pfns are still in the list, though none is pinned any more. */
+static bool move_all(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t nr)
+{
+    for (uint32_t i = 0; i < nr; i++) {
+        struct page *page = pfn_to_page(&k->frames, gup->pfns[gup->got + i]);
+        if (!folio_is_longterm_pinnable(k, page) && !move_page(k, gup, start + (i << PAGE_SHIFT), page)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int32_t gup_longterm_locked(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t nr)
 {
     if (!(gup->flags & FOLL_LONGTERM)) {
@@ -75,16 +87,11 @@ int32_t gup_longterm_locked(struct pe_kernel *k, struct gup *gup, uint32_t start
     const uint32_t first = gup->got;
     for (;;) {
         const int32_t pages = get_user_pages_locked(k, gup, start, nr);
-        if (pages <= 0) {
+        if (pages <= 0 || all_pinnable(k, gup, first, (uint32_t)pages)) {
             return pages;
         }
-        const uint32_t at = find_unpinnable(k, gup, first, (uint32_t)pages);
-        if (at == (uint32_t)pages) {
-            return pages;
-        }
-        struct page *page = pfn_to_page(&k->frames, gup->pfns[first + at]);
         unpin_from(k, gup, first);
-        if (!move_page(k, gup, start + (at << PAGE_SHIFT), page)) {
+        if (!move_all(k, gup, start, (uint32_t)pages)) {
             return -LINUX_ENOMEM;
         }
     }

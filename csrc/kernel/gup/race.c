@@ -17,8 +17,7 @@ static void take_entry(struct pe_kernel *k, uint64_t pa)
     store64(host, 0);
 }
 
-void gup_race_run(struct pe_kernel *k, struct gup *gup, pe_gup_race kind, uint32_t addr, struct page *page,
-                  uint64_t pa)
+void gup_race_run(struct pe_kernel *k, struct gup *gup, pe_gup_race kind, uint32_t addr, struct page *page, uint64_t pa)
 {
     struct gup_race *race = &k->race;
     if (!race->armed || race->done || race->kind != kind || race->addr >> PAGE_SHIFT != addr >> PAGE_SHIFT) {

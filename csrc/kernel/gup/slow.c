@@ -176,8 +176,7 @@ static int32_t faultin_page(struct pe_kernel *k, const struct gup *gup, const st
     }
     const uint32_t write = gup->flags & FOLL_WRITE ? FAULT_FLAG_WRITE : 0;
     struct vm_area *area = find_vma(gup->mm, step->addr);
-    const uint32_t fault =
-        handle_mm_fault(k, gup->mm, area, step->addr, unshare ? FAULT_FLAG_UNSHARE : write);
+    const uint32_t fault = handle_mm_fault(k, gup->mm, area, step->addr, unshare ? FAULT_FLAG_UNSHARE : write);
     if (fault & VM_FAULT_OOM) {
         return -LINUX_ENOMEM;
     }

@@ -112,8 +112,8 @@ uint32_t kmap_local_page(struct pe_kernel *k, struct page *page)
 {
     chain_enter(k->cpu, PE_FN_KMAP_LOCAL_PAGE_PROT);
     cost_insns(k, k->costs.kmap.local_page_prot);
-    const uint32_t va = page_is_high(&k->frames, page) ? map_highmem(k, page)
-                                                       : phys_to_virt(k, page_to_phys(&k->frames, page));
+    const uint32_t va =
+        page_is_high(&k->frames, page) ? map_highmem(k, page) : phys_to_virt(k, page_to_phys(&k->frames, page));
     chain_leave(k->cpu);
     return va;
 }
