@@ -303,9 +303,23 @@ typedef enum cp15_result {
 } cp15_result;
 cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value);
 
-/* ---- cycles.c: PMCCNTR, and the registers that start and stop it ---- */
-bool cycles_has(cp15_reg reg, bool read);
-bool cycles_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value); /* false: not for this privilege */
+/* ---- pmu.c: the performance monitors ---- */
+#define PMU_SW_INCR      0x00u /* events; the others are in timed/events.c */
+#define PMU_INST_RETIRED 0x08u
+#define PMU_CPU_CYCLES   0x11u
+bool pmu_has(cp15_reg reg);
+bool pmu_access(pe_cpu *cpu, cp15_reg reg, bool read,
+                uint64_t *value); /* false: undefined, or not for this privilege */
+void pmu_reset(pe_cpu *cpu);
+/* From here on this privilege executes; only a cycle model knows. */
+void pmu_change_privilege(pe_cpu *cpu, bool privileged);
+/* A translation register is written: two events count that. */
+void pmu_note_write(pe_cpu *cpu, cp15_reg reg);
+void pmu_update(pe_cpu *cpu);                       /* output line from the counters; not within a block */
+uint64_t pmu_next_event(const pe_machine *machine); /* in time units; NEVER */
+/* Brings the counters up to now, so that they can be saved; starts them again from restored ones. */
+void pmu_sync(pe_cpu *cpu);
+void pmu_resume(pe_cpu *cpu);
 
 /* ---- scan.c: instructions that no trap reaches ---- */
 bool scan_page_has_untrapped(const uint8_t *host);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Instructions that no trap reaches on this engine: the virtual timer and counter, which it answers from the host's
- * clock or not at all, like the cycle counter; the address translation operations, which it would answer with its own
- * walk; and ISR, which it answers from interrupt lines that are not ours.  Code pages are searched for them, and each
- * gets a hook at its one address. */
+ * clock or not at all; the address translation operations, which it would answer with its own walk; and ISR, which it
+ * answers from interrupt lines that are not ours.  Code pages are searched for them, and each gets a hook at its one
+ * address. */
 #include "machine/insn.h"
 
 #include <stdlib.h>
@@ -19,9 +19,6 @@ static bool is_untrapped(uint32_t insn)
     if ((insn & 0x0f000f10u) == 0x0e000f10u) { /* MCR, MRC p15 */
         const uint32_t crn = insn >> 16 & 0xf, crm = insn & 0xf, opc1 = insn >> 21 & 7, opc2 = insn >> 5 & 7;
         const bool read = insn >> 20 & 1;
-        if (cycles_has((cp15_reg){(uint8_t)crn, (uint8_t)crm, (uint8_t)opc1, (uint8_t)opc2, false}, read)) {
-            return true;
-        }
         return opc1 == 0 && ((crn == 14 && crm == 3 && opc2 < 2) || (crn == 7 && crm == 8 && opc2 < 4 && !read) ||
                              (crn == 12 && crm == 1 && opc2 == 0 && read));
     }

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pyemu.cli import boot, cores, doctor
+from pyemu.cli import boot, cores, doctor, lab
 from pyemu.config import UserError
 
 STATUS_USER = 2
@@ -20,6 +20,7 @@ examples:
   pyemu boot --flash u-boot.bin --mem 512M         start firmware from flash
   pyemu boot vmlinuz --initrd initrd.gz --append console=ttyAMA0 --mem 4G --smp 2
   pyemu cores cortex-a15                           figures of the cycle model and their sources
+  pyemu lab cores                                  what it measures, beside published figures
   pyemu doctor                                     check the installation
 
 `pyemu COMMAND --help` explains a command and its exit status.
@@ -51,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (boot, cores, doctor):
+    for module in (boot, cores, doctor, lab):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,

@@ -111,6 +111,12 @@ static void run_unknown(pe_cpu *cpu, timed_cpu *c, uint32_t va, uint32_t size)
     c->account->bill[c->privileged].events[PE_COST_INSTRUCTIONS] += insns - 1;
 }
 
+static void __attribute__((noinline)) change_privilege(pe_cpu *cpu, bool privileged)
+{
+    cpu->timed->privileged = privileged;
+    pmu_change_privilege(cpu, privileged);
+}
+
 void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
 {
     (void)uc;
@@ -123,7 +129,10 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     if (__builtin_expect(cpu->insns >= cpu->deadline || c->account->clock >= c->deadline, 0) && run_block_ends(cpu)) {
         return;
     }
-    c->privileged = (*c->mode & CPSR_MODE) != MODE_USR;
+    const bool privileged = (*c->mode & CPSR_MODE) != MODE_USR;
+    if (__builtin_expect(privileged != c->privileged, 0)) {
+        change_privilege(cpu, privileged);
+    }
     c->next_access = 0;
     *c->unsynced = 1; /* the engine clears it whenever it starts */
     if (__builtin_expect(va >> 12 != c->page, 0) && !timed_enter_page(cpu, va)) {
@@ -145,9 +154,13 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     }
 }
 
-void timed_exception(pe_cpu *cpu)
+void timed_exception(pe_cpu *cpu, uint32_t target)
 {
     timed_cpu *c = cpu->timed;
+    timed_finish(cpu, target);
+    if (!c->privileged) {
+        change_privilege(cpu, true);
+    }
     c->executed.exceptions++;
     ledger_add(c->account, true, PE_COST_EXCEPTIONS, cpu->machine->timed->core.system.exception_entry_cycles);
 }

@@ -124,6 +124,7 @@ pe_status timed_reset(pe_machine *machine, pe_error *err);
 /* Guest time that has passed in the running slice, and the clock at which `time` will have come, in time units. */
 uint64_t timed_slice_time(const pe_machine *machine);
 uint64_t timed_clock_at(const pe_machine *machine, uint64_t time);
+uint64_t timed_time_at(const pe_machine *machine, uint64_t clock); /* the other way round */
 
 /* ---- block.c ---- */
 void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
@@ -131,7 +132,8 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
 void timed_finish(pe_cpu *cpu, uint32_t next);
 /* It ended by an exception or a trap before `next`: bills what was executed. */
 void timed_cut(pe_cpu *cpu, uint32_t next);
-void timed_exception(pe_cpu *cpu);
+/* An exception is taken, whose vector is at `target`. */
+void timed_exception(pe_cpu *cpu, uint32_t target);
 /* A write of a system register that was trapped: the block's cost does not hold it. */
 void timed_trap(pe_cpu *cpu, cp15_reg reg);
 
