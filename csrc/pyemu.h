@@ -851,10 +851,11 @@ typedef enum pe_remedy {
 /* What a boot takes from memory before the allocator gets it; bytes.  mem_map, hash tables and page tables follow from
  * the rest of the configuration. */
 typedef struct pe_kernel_boot {
-    uint64_t image_offset; /* of _stext from PHYS_OFFSET */
-    uint64_t image_bytes;  /* _stext to _end */
-    uint64_t init_offset;  /* of __init_begin from PHYS_OFFSET */
-    uint64_t init_bytes;   /* given back after the boot */
+    uint64_t image_offset;  /* of _stext from PHYS_OFFSET */
+    uint64_t image_bytes;   /* _stext to _end */
+    uint64_t rodata_offset; /* of __start_rodata from PHYS_OFFSET: text ends, read-only data begins */
+    uint64_t init_offset;   /* of __init_begin from PHYS_OFFSET: read-only data ends */
+    uint64_t init_bytes;    /* given back after the boot */
     uint64_t fdt_bytes;
     uint64_t percpu_bytes;  /* of each CPU */
     uint64_t swiotlb_bytes; /* of the buffer, without its slots */
@@ -996,6 +997,7 @@ typedef struct pe_kernel_layout {
     uint32_t vectors_base;
     uint32_t kmap_slots; /* KM_MAX_IDX */
     uint32_t struct_page_bytes;
+    uint64_t fdt_pa;     /* of the device tree */
     uint64_t swapper_pa; /* swapper_pg_dir */
     uint64_t mem_map_pa;
     uint32_t mem_map_va;
@@ -1015,6 +1017,9 @@ void pe_kernel_free(pe_kernel *kernel);
 /* The configuration in force: remedies applied, defaults filled in.  Borrowed. */
 const pe_kernel_config *pe_kernel_configuration(const pe_kernel *kernel);
 const pe_kernel_layout *pe_kernel_layout_read(const pe_kernel *kernel);
+/* The registers with which a CPU translates now: those of its task, or of init_mm alone. */
+pe_status pe_kernel_cpu_regime(const pe_kernel *kernel, uint32_t cpu, pe_regime *out, pe_error *err);
+uint32_t pe_kernel_pageblock_order(const pe_kernel *kernel);
 /* What the boot took from memory, ordered by start; up to max, returns how many there are. */
 size_t pe_kernel_reservations(const pe_kernel *kernel, pe_kernel_range *out, size_t max);
 
@@ -1114,7 +1119,7 @@ typedef enum pe_migrate_type {
 #define PE_PG_PINNABLE   0x0200 /* may be pinned for long: not CMA */
 #define PE_PG_BACKED     0x0400 /* was written: has to be cleared before it is used again */
 #define PE_PG_ZERO       0x0800 /* the zero page */
-#define PE_PG_SLAB       0x1000 /* kernel data that the model keeps outside guest RAM */
+#define PE_PG_SLAB       0x1000 /* other data of the kernel: first levels, stacks */
 
 typedef struct pe_page_info {
     uint64_t pfn;
@@ -1236,8 +1241,9 @@ typedef enum pe_report_kind {
     PE_REPORT_HARDIRQ_WITH_IRQS_ON = 6, /* kmap_local in hard-irq context with interrupts enabled */
     PE_REPORT_TRYLOCK_IN_HARDIRQ = 7,   /* rtmutex trylock in hard-irq context */
     PE_REPORT_UNBALANCED = 8,           /* preempt count, RCU or migrate_disable below zero */
+    PE_REPORT_BAD_PMD = 9,              /* a block for an address of the kernel, or a PMD entry that is no table */
 } pe_report_kind;
-#define PE_REPORT_KINDS 9
+#define PE_REPORT_KINDS 10
 
 #define PE_REPORT_CHAIN 24
 #define PE_REPORT_HELD  8

@@ -43,8 +43,15 @@ static pe_status init(struct pe_kernel *k, const pe_kernel_config *config, pe_er
         return status;
     }
     k->ram = pe_mem_host(k->mem, k->layout.phys_offset, k->config.ram_bytes);
+    k->bits = k->config.tables == PE_TABLES_LPAE ? &pgtable_lpae : &pgtable_classic;
     cpus_init(k);
-    return zones_init(k, err);
+    if ((status = zones_init(k, err)) || (status = swapper_init(k, err))) {
+        return status;
+    }
+    for (uint32_t i = 0; i < k->config.cpus; i++) {
+        regime_of(k, NULL, &k->cpus[i].regime);
+    }
+    return PE_OK;
 }
 
 pe_kernel *pe_kernel_new(const pe_kernel_config *config, pe_mem *mem, pe_machine *machine, pe_error *err)
@@ -66,6 +73,7 @@ pe_kernel *pe_kernel_new(const pe_kernel_config *config, pe_mem *mem, pe_machine
 void pe_kernel_free(pe_kernel *k)
 {
     if (k) {
+        free(k->pgd_slabs.slab);
         zones_release(k);
         bill_release(k);
         free(k);
@@ -80,6 +88,20 @@ const pe_kernel_config *pe_kernel_configuration(const pe_kernel *k)
 const pe_kernel_layout *pe_kernel_layout_read(const pe_kernel *k)
 {
     return &k->layout;
+}
+
+pe_status pe_kernel_cpu_regime(const pe_kernel *k, uint32_t cpu, pe_regime *out, pe_error *err)
+{
+    if (cpu >= k->config.cpus) {
+        return pe_fail(err, PE_ERR_ARGUMENT, "no CPU %u: there are %u", cpu, k->config.cpus);
+    }
+    *out = k->cpus[cpu].regime;
+    return PE_OK;
+}
+
+uint32_t pe_kernel_pageblock_order(const pe_kernel *k)
+{
+    return k->frames.pageblock_order;
 }
 
 size_t pe_kernel_reservations(const pe_kernel *k, pe_kernel_range *out, size_t max)

@@ -37,8 +37,18 @@ struct reports {
 struct swapper {
     uint64_t fixmap_pa[2]; /* PTE pages of ffc00000 and ffe00000 */
     uint64_t pkmap_pa;
-    uint64_t modules_pa; /* LPAE: the kernel's PMD page of the slot of modules and PKMAP */
     uint64_t vectors_pa;
+};
+
+/* kmalloc-64: first levels of LPAE address spaces. */
+struct pgd_slab {
+    uint32_t page;
+    uint64_t used; /* a bit for each object */
+};
+
+struct pgd_slabs {
+    struct pgd_slab *slab;
+    uint32_t count, capacity;
 };
 
 struct tasks {
@@ -75,6 +85,7 @@ struct pe_kernel {
     struct zone zones[PE_ZONES];
     const struct pgtable_bits *bits;
     struct swapper swapper;
+    struct pgd_slabs pgd_slabs;
     struct pkmap pkmap;
     struct tasks tasks;
     struct asids asids;

@@ -136,7 +136,13 @@ static void take_cma(struct boot *b, const pe_kernel_config *c, const pe_kernel_
     b->taken->cma_end = end;
 }
 
-static void take_image(struct boot *b, const pe_kernel_config *c, const pe_kernel_layout *l)
+/* Boot loaders put it 128 MB into RAM. */
+static bool fdt_is_low(const pe_kernel_config *c)
+{
+    return c->ram_bytes < 256 * MB;
+}
+
+static void take_image(struct boot *b, const pe_kernel_config *c, pe_kernel_layout *l)
 {
     const uint64_t start = l->phys_offset + c->boot.image_offset, end = start + c->boot.image_bytes;
     const uint64_t init = l->phys_offset + c->boot.init_offset;
@@ -150,16 +156,26 @@ static void take_image(struct boot *b, const pe_kernel_config *c, const pe_kerne
         take(b, "kernel image", start, end - start);
     }
     b->floor = end;
+    if (!fdt_is_low(c) && c->boot.fdt_bytes) {
+        l->fdt_pa = l->phys_offset + 128 * MB;
+        take(b, "device tree", l->fdt_pa, c->boot.fdt_bytes);
+        b->floor = l->fdt_pa + c->boot.fdt_bytes;
+    }
 }
 
 static void take_lowmem(struct boot *b, const pe_kernel_config *c, pe_kernel_layout *l)
 {
-    b->taken->early_tables = 16;
-    b->taken->early_tables_pa = take_top(b, "early page tables", 16 * PAGE, PAGE);
+    b->taken->early_tables = 13;
+    if (b->taken->cma_end && b->taken->cma_end <= l->lowmem_limit) {
+        b->taken->early_tables += (uint32_t)(c->boot.cma_bytes / (2 * MB)); /* dma_contiguous_remap: by the page */
+    }
+    b->taken->early_tables_pa = take_top(b, "early page tables", b->taken->early_tables * PAGE, PAGE);
     l->mem_map_bytes = (l->ram_end - l->phys_offset) / PAGE * l->struct_page_bytes;
     l->mem_map_pa = take_top(b, "mem_map", l->mem_map_bytes, PAGE);
     l->mem_map_va = (uint32_t)(l->mem_map_pa - l->phys_offset) + l->page_offset;
-    take_top(b, "device tree", c->boot.fdt_bytes, PAGE);
+    if (fdt_is_low(c)) {
+        l->fdt_pa = take_top(b, "device tree", c->boot.fdt_bytes, PAGE);
+    }
     take_top(b, "per-CPU areas", c->boot.percpu_bytes * c->cpus, PAGE);
     take_top(b, "dentry hash", hash_bytes(l, 13), PAGE);
     take_top(b, "inode hash", hash_bytes(l, 14), PAGE);
@@ -179,8 +195,8 @@ static pe_status check_boot(const pe_kernel_config *c, const pe_kernel_layout *l
 {
     const pe_kernel_boot *boot = &c->boot;
     const uint64_t lowmem = l->lowmem_limit - l->phys_offset;
-    const uint64_t each[] = {boot->image_offset, boot->image_bytes,  boot->init_offset,   boot->init_bytes,
-                             boot->fdt_bytes,    boot->percpu_bytes, boot->swiotlb_bytes, boot->cma_bytes};
+    const uint64_t each[] = {boot->image_offset, boot->image_bytes,  boot->init_offset, boot->init_bytes,
+                             boot->fdt_bytes,    boot->percpu_bytes, boot->cma_bytes};
     for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
         if (each[i] >= lowmem) {
             return pe_fail(err, PE_ERR_ARGUMENT,
@@ -196,6 +212,7 @@ static pe_status check_boot(const pe_kernel_config *c, const pe_kernel_layout *l
     }
     if (boot->init_bytes &&
         (boot->init_offset % PAGE || boot->init_bytes % PAGE || boot->init_offset <= boot->image_offset ||
+         boot->rodata_offset < boot->image_offset || boot->rodata_offset > boot->init_offset ||
          boot->init_offset + boot->init_bytes >= image_end)) {
         return pe_fail(err, PE_ERR_ARGUMENT,
                        "boot: init at 0x%" PRIx64 ": whole pages inside the image 0x%" PRIx64 "-0x%" PRIx64

@@ -51,6 +51,7 @@ class Layout:
     vectors_base: int
     kmap_slots: int
     struct_page_bytes: int
+    fdt_pa: int
     swapper_pa: int
     mem_map_pa: int
     mem_map_va: int

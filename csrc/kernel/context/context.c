@@ -14,6 +14,14 @@ static void step_down(struct pe_kernel *k, uint32_t *counter)
     }
 }
 
+/* Without PREEMPT_COUNT and PREEMPT_RCU these are barriers of the compiler. */
+static void cost_counter(struct pe_kernel *k, uint32_t sixteenths)
+{
+    if (k->config.preemption >= PE_PREEMPT_FULL) {
+        cost_insns(k, sixteenths);
+    }
+}
+
 void local_irq_save(struct pe_kernel *k)
 {
     cost_insns(k, k->costs.locks.irqsave / 2);
@@ -28,25 +36,25 @@ void local_irq_restore(struct pe_kernel *k)
 
 void preempt_disable(struct pe_kernel *k)
 {
-    cost_insns(k, k->costs.locks.preempt / 2);
+    cost_counter(k, k->costs.locks.preempt / 2);
     current_task(k)->preempt_count++;
 }
 
 void preempt_enable(struct pe_kernel *k)
 {
-    cost_insns(k, k->costs.locks.preempt - k->costs.locks.preempt / 2);
+    cost_counter(k, k->costs.locks.preempt - k->costs.locks.preempt / 2);
     step_down(k, &current_task(k)->preempt_count);
 }
 
 void rcu_read_lock(struct pe_kernel *k)
 {
-    cost_insns(k, k->costs.locks.rcu_read / 2);
+    cost_counter(k, k->costs.locks.rcu_read / 2);
     current_task(k)->rcu_depth++;
 }
 
 void rcu_read_unlock(struct pe_kernel *k)
 {
-    cost_insns(k, k->costs.locks.rcu_read - k->costs.locks.rcu_read / 2);
+    cost_counter(k, k->costs.locks.rcu_read - k->costs.locks.rcu_read / 2);
     step_down(k, &current_task(k)->rcu_depth);
 }
 

@@ -8,13 +8,15 @@
 
 #define LAST_PKMAP        512u
 #define PKMAP_WAITERS_MAX 64
-#define PAGE_ADDRESS_HASH 128 /* HASHED_PAGE_VIRTUAL: page_address_htable */
+#define PAGE_ADDRESS_BITS 7 /* PA_HASH_ORDER: page_address_htable */
 
 struct pkmap {
-    uint32_t count[LAST_PKMAP];          /* 0 free, 1 unused but maybe in a TLB, n: n - 1 users */
-    uint32_t page[LAST_PKMAP];           /* index of the frame, where count is not 0 */
-    uint32_t last;                       /* last_pkmap_nr */
-    uint32_t waiting[PKMAP_WAITERS_MAX]; /* pids, first come first served */
+    uint32_t count[LAST_PKMAP];               /* 0 free, 1 unused but maybe in a TLB, n: n - 1 users */
+    uint32_t page[LAST_PKMAP];                /* index of the frame, where count is not 0 */
+    uint16_t bucket[1u << PAGE_ADDRESS_BITS]; /* the first slot + 1 of a chain, or 0 */
+    uint16_t chain[LAST_PKMAP];               /* the next one */
+    uint32_t last;                            /* last_pkmap_nr */
+    uint32_t waiting[PKMAP_WAITERS_MAX];      /* pids, first come first served */
     uint32_t waiters;
 };
 
@@ -42,6 +44,7 @@ enum kmap_try kmap_high_get(struct pe_kernel *k, struct page *page, bool trylock
 bool kmap(struct pe_kernel *k, struct page *page, uint32_t *va);
 /* The pid of the waiter that this wakes, or 0. */
 uint32_t kunmap(struct pe_kernel *k, struct page *page);
+uint32_t kunmap_high_address(struct pe_kernel *k, uint32_t va);
 /* 0 where it has none. */
 uint32_t page_address(struct pe_kernel *k, const struct page *page);
 

@@ -27,7 +27,7 @@ struct page {
     uint32_t next;    /* indices: of the free list or of a caller's list; a tail: of its head */
     uint32_t prev;
     uint32_t pincount; /* of a large folio, in its head */
-    uint32_t private;  /* a table page: the mm; a free block: its migrate type; a PKMAP page: slot + 1 */
+    uint32_t private;  /* a free block: its migrate type; a table: for its owner */
 };
 _Static_assert(sizeof(struct page) == 32, "16 GB have 4 million of them");
 

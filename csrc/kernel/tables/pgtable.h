@@ -82,6 +82,7 @@ bool pmd_none(const struct pe_kernel *k, pmdval_t value);
 bool pmd_present(const struct pe_kernel *k, pmdval_t value);
 bool pmd_trans_huge(const struct pe_kernel *k, pmdval_t value); /* also when invalidated */
 bool pmd_leaf(const struct pe_kernel *k, pmdval_t value);
+bool pmd_table(const struct pe_kernel *k, pmdval_t value);
 bool pmd_write(const struct pe_kernel *k, pmdval_t value);
 struct page *pmd_page(const struct pe_kernel *k, pmdval_t value); /* table or first page; NULL outside RAM */
 void pmd_populate(struct pe_kernel *k, struct mm *mm, const struct pmd *pmd, struct page *table);
@@ -93,6 +94,9 @@ pmdval_t mk_huge_pmd(const struct pe_kernel *k, uint64_t pfn, pteval_t prot);
 /* tables/pgd.c: arch/arm/mm/pgd.c.  False: no memory. */
 bool pgd_alloc(struct pe_kernel *k, struct mm *mm);
 void pgd_free(struct pe_kernel *k, struct mm *mm);
+/* A zeroed frame for a table (PE_PG_TABLE, counted by zone); gfp 0 or PE_GFP_HIGHMEM.  NULL: no memory. */
+struct page *table_page_alloc(struct pe_kernel *k, uint32_t gfp);
+void table_page_free(struct pe_kernel *k, struct page *page);
 /* pte_alloc_one: from highmem with HIGHPTE; the table is zero.  NULL: no memory. */
 struct page *pte_alloc_one(struct pe_kernel *k);
 void pte_free(struct pe_kernel *k, struct page *table);
@@ -121,6 +125,9 @@ static inline uint32_t pte_index(uint32_t addr)
  */
 pe_status swapper_init(struct pe_kernel *k, pe_error *err);
 /* The registers with which a task's tables translate; mm NULL: init_mm alone. */
+/* do_translation_fault: the mm's own first level gets what init_mm has for an address of the kernel.  False: nothing.
+ */
+bool vmalloc_fault(struct pe_kernel *k, struct mm *mm, uint32_t addr);
 void regime_of(const struct pe_kernel *k, const struct mm *mm, pe_regime *out);
 /* virt_to_kpte: the entry of a window or PKMAP slot; host NULL where the address has no PTE table. */
 void kernel_pte(struct pe_kernel *k, uint32_t va, struct pte_table *table, uint32_t *index);
