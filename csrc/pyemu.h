@@ -253,9 +253,10 @@ typedef struct pe_pipeline_params {
 } pe_pipeline_params;
 
 typedef struct pe_memory_params {
-    uint32_t dram_ns;           /* on top of an access that misses L2 */
-    uint32_t line_fill_entries; /* of L1D, that can be on their way at the same time */
-    uint32_t store_entries;     /* stores that can wait for their line while the core goes on */
+    uint32_t dram_ns;              /* on top of an access that misses L2 */
+    uint32_t line_fill_entries;    /* of L1D, that can be on their way at the same time */
+    uint32_t line_transfer_cycles; /* between two lines that come from L2 to L1D */
+    uint32_t store_entries;        /* stores that can wait for their line while the core goes on */
 } pe_memory_params;
 
 typedef struct pe_system_params {
@@ -507,6 +508,7 @@ typedef struct pe_block_cost {
     uint32_t insns;
     uint32_t cycles_x16; /* in sixteenths of a cycle: issue, dependencies, L1 hits */
     uint32_t l1_x16;     /* the part of it that waiting for L1 hits adds */
+    uint32_t taken_x16;  /* on top when its branch is taken */
     uint32_t loads;      /* instructions that load, and below that store */
     uint32_t stores;
     uint32_t exclusives;

@@ -249,7 +249,7 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
     if (!reg.is64 && reg.crn == 7 && reg.crm == 8 && reg.opc1 == 0) {
         return ats(cpu, reg, (uint32_t)*value);
     }
-    if (!reg.is64 && reg.crn == 7 && reg.opc1 == 0 && cpu->timed) { /* trapped only then */
+    if (!reg.is64 && reg.crn == 7 && reg.opc1 == 0 && cpu->timed) { /* scan.c finds these only then */
         timed_maintain_caches(cpu, reg, (uint32_t)*value);
         return CP15_DONE;
     }

@@ -189,9 +189,6 @@ void cpu_free(pe_cpu *cpu)
 
 /* SCTLR after reset (Cortex-A15 TRM 4.3.27): what firmware that starts a kernel leaves. */
 #define SCTLR_RESET     0x00c50078u
-#define HCR_TSW         0x00400000u
-#define HCR_TPC         0x00800000u
-#define HCR_TPU         0x01000000u
 #define HCR_TTLB        0x02000000u
 #define HCR_TVM         0x04000000u
 #define HDCR_TPM        0x00000040u
@@ -248,8 +245,7 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
     cpu_set_cp15(cpu, (cp15_reg){14, 1, 4, 0, false}, 0);
     /* Writes to translation registers are trapped, so that `regime` is always what the guest set; TLB maintenance,
      * because it means leaves of any size and other CPUs. */
-    const uint32_t maintenance = m->config.timing == PE_TIMING_CACHE ? HCR_TSW | HCR_TPC | HCR_TPU : 0;
-    cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | HCR_TTLB | maintenance);
+    cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | HCR_TTLB);
     /* Every access to the performance monitors. */
     cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 1, false}, HDCR_TPM);
     pmu_reset(cpu);

@@ -140,49 +140,54 @@ static uint64_t events_left(const pe_cpu *cpu, uint32_t counter)
     return passed < events ? events - passed : 0;
 }
 
-/* Only of cycles it is known when they come.  Other events are looked at again when, at one in a cycle, an eighth of
- * those left had come, so that an overflow is late by few of them. */
-#define LOOK_AGAIN_CYCLES 64u
-static uint64_t overflow_clock(const pe_cpu *cpu, uint32_t counter)
+/* The least of f over the counters that may raise the line. */
+static uint64_t first_overflow(const pe_cpu *cpu, uint64_t (*f)(const pe_cpu *cpu, uint32_t counter, uint64_t left))
 {
-    const uint64_t left = events_left(cpu, counter), now = cpu->timed->account->clock;
-    if (event_of(cpu, counter) == PMU_CPU_CYCLES || !left) {
-        return now + left;
+    const uint32_t counters = awaited(state_of(cpu));
+    uint64_t first = NEVER, value;
+    for (uint32_t counter = 0; counters && counter <= CYCLES; counter++) {
+        if (counters & bit_of(counter) && counter_runs(cpu, counter) &&
+            timed_event(cpu, event_of(cpu, counter), &value)) {
+            const uint64_t at = f(cpu, counter, events_left(cpu, counter));
+            first = at < first ? at : first;
+        }
     }
-    return now + (left / 8 > LOOK_AGAIN_CYCLES ? left / 8 : LOOK_AGAIN_CYCLES);
+    return first;
 }
 
-/* When a counter may be at zero again, in time units.  Without a cycle model cycles pass with time, instructions on the
- * CPU that runs, and all else happens in traps; with one everything happens on the CPU that runs. */
-static uint64_t overflow_time(const pe_cpu *cpu, uint32_t counter)
+/* Cycles pass with time, instructions on the CPU that runs; all else happens in traps. */
+static uint64_t overflow_time(const pe_cpu *cpu, uint32_t counter, uint64_t left)
 {
     const pe_machine *m = cpu->machine;
-    const uint32_t event = event_of(cpu, counter);
-    uint64_t value;
-    if (!timed_event(cpu, event, &value)) {
-        return NEVER;
+    if (event_of(cpu, counter) == PMU_CPU_CYCLES) {
+        const uint64_t at = (machine_ns(m) + left) * TIME_UNITS_PER_NS;
+        return at < TIME_HORIZON ? at : NEVER;
     }
-    if (cpu->timed) {
-        return cpu == m->current && counter_runs(cpu, counter) ? timed_time_at(m, overflow_clock(cpu, counter)) : NEVER;
-    }
-    if (event == PMU_CPU_CYCLES) {
-        return (machine_ns(m) + events_left(cpu, counter)) * TIME_UNITS_PER_NS;
-    }
-    const bool runs = event == PMU_INST_RETIRED && cpu == m->current;
-    return runs ? machine_time(m) + events_left(cpu, counter) * m->slice_share : NEVER;
+    const bool runs = event_of(cpu, counter) == PMU_INST_RETIRED && cpu == m->current;
+    return runs ? machine_time(m) + left * m->slice_share : NEVER;
 }
 
 uint64_t pmu_next_event(const pe_machine *m)
 {
     uint64_t next = NEVER;
-    for (uint32_t i = 0; i < m->config.ncpus; i++) {
-        const uint32_t counters = awaited(&m->board.pmu[i]);
-        for (uint32_t counter = 0; counters && counter <= CYCLES; counter++) {
-            const uint64_t at = counters & bit_of(counter) ? overflow_time(m->cpu[i], counter) : NEVER;
-            next = at < next ? at : next;
-        }
+    for (uint32_t i = 0; !m->timed && i < m->config.ncpus; i++) {
+        const uint64_t at = first_overflow(m->cpu[i], overflow_time);
+        next = at < next ? at : next;
     }
-    return next < TIME_HORIZON ? next : NEVER;
+    return next;
+}
+
+/* Only of cycles it is known when they come.  Other events are looked at again when those left may have come, at eight
+ * in a cycle, which is more than any core does: so an overflow is seen at the first block after it. */
+static uint64_t overflow_clock(const pe_cpu *cpu, uint32_t counter, uint64_t left)
+{
+    const uint64_t wait = event_of(cpu, counter) == PMU_CPU_CYCLES || !left ? left : left / 8 + 1;
+    return cpu->timed->account->clock + wait;
+}
+
+uint64_t pmu_deadline(const pe_cpu *cpu)
+{
+    return first_overflow(cpu, overflow_clock);
 }
 
 /* ---- from outside ---- */

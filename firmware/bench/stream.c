@@ -8,6 +8,8 @@
 
 #define COPY_TO     (DATA + 32 * MB)
 #define LEAST_LINES 16384u
+#define WARM_PASSES 6u
+#define WARM_BYTES  MB
 
 uint32_t stream_fill(uint32_t lines, uint32_t from, uint32_t to, uint32_t c);
 uint32_t stream_ldr(uint32_t lines, uint32_t from, uint32_t to, uint32_t c);
@@ -26,12 +28,14 @@ static const struct {
     {"ldr", stream_ldr}, {"ldm", stream_ldm}, {"str", stream_str}, {"stm", stream_stm}, {"copy", stream_copy},
 };
 
-/* Passes until LEAST_LINES, after one that does not count. */
+/* Passes until LEAST_LINES, after some that do not count: a cache that replaces at random needs several before all of
+ * what fits is in it. */
 static void measure(bench_loop loop, uint32_t bytes)
 {
     const uint32_t lines = bytes / LINE;
     uint32_t cycles = 0, count = 0;
-    bench_once(loop, lines, DATA, COPY_TO, 0);
+    for (uint32_t pass = 0; pass == 0 || (pass < WARM_PASSES && bytes <= WARM_BYTES); pass++)
+        bench_once(loop, lines, DATA, COPY_TO, 0);
     do {
         cycles += bench_once(loop, lines, DATA, COPY_TO, 0);
         count += lines;

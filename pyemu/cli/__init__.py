@@ -19,6 +19,7 @@ examples:
   pyemu boot firmware/elf/hello.elf                run a bare-metal ELF program
   pyemu boot --flash u-boot.bin --mem 512M         start firmware from flash
   pyemu boot vmlinuz --initrd initrd.gz --append console=ttyAMA0 --mem 4G --smp 2
+  pyemu boot firmware/elf/user.elf --timing cache  the same, and what it costs on a Cortex-A15
   pyemu gup --mem 4G -n 64                         what get_user_pages_fast costs with HIGHPTE
   pyemu sweep                                      what HIGHPTE costs, saves and breaks, from 512 MB to 16 GB
   pyemu cores cortex-a15                           figures of the cycle model and their sources

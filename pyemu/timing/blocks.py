@@ -52,6 +52,7 @@ class BlockCost:
     insns: int
     cycles: Fraction
     l1_cycles: Fraction
+    taken_cycles: Fraction
     loads: int
     stores: int
     exclusives: int
@@ -87,6 +88,7 @@ class Blocks:
             insns=out.insns,
             cycles=Fraction(out.cycles_x16, 16),
             l1_cycles=Fraction(out.l1_x16, 16),
+            taken_cycles=Fraction(out.taken_x16, 16),
             loads=out.loads,
             stores=out.stores,
             exclusives=out.exclusives,

@@ -316,3 +316,8 @@ def test_counters_go_on_in_a_restored_machine(tmp_path: Path) -> None:
         machine.run()
         assert logged(machine) == expected
     assert expected[3] == 2
+    with Machine.restore(tmp_path / "state", timing="cache") as machine:
+        machine.run()
+        first, second, cycles, flags = logged(machine)
+        assert [first, second, flags] == [expected[0], expected[1], 2]
+        assert 5 < cycles < 1000

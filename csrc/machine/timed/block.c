@@ -56,6 +56,7 @@ static inline void follow_branch(const timed_machine *t, timed_cpu *c, const tim
     if (__builtin_expect(predictor_resolve(c->predictor, (pe_branch)code->branch, at, next, after), 0)) {
         ledger_add(c->account, c->privileged, PE_COST_BRANCHES, t->core.pipeline.mispredict_cycles);
     }
+    c->rest[c->privileged] += next == after ? 0 : code->taken_x16; /* with the next block */
     if (__builtin_expect(code->branch == PE_BRANCH_EXCEPTION_RETURN && next != after, 0)) {
         bill_exception_return(t, c);
     }

@@ -169,14 +169,6 @@ uint64_t timed_clock_at(const pe_machine *m, uint64_t time)
     return t->slice_clock + (uint64_t)((product + UNITS_PER_SECOND - 1) / UNITS_PER_SECOND);
 }
 
-uint64_t timed_time_at(const pe_machine *m, uint64_t clock)
-{
-    const timed_machine *t = m->timed;
-    const uint64_t per_second = t->core.clock_hz * t->running;
-    const unsigned __int128 units = (unsigned __int128)(clock - t->slice_clock) * UNITS_PER_SECOND;
-    return m->time + (uint64_t)((units + per_second - 1) / per_second);
-}
-
 /* ---- the interface ---- */
 
 pe_timing pe_machine_timing(const pe_machine *m)

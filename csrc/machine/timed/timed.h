@@ -26,6 +26,7 @@ typedef struct timed_code {
     uint32_t access; /* index of the first */
     bool thumb;
     uint8_t branch; /* pe_branch */
+    uint16_t taken_x16;
 } timed_code;
 _Static_assert(sizeof(timed_code) == 32, "two blocks to a cache line");
 
@@ -90,6 +91,7 @@ struct timed_cpu {
     uint16_t missed_regs; /* hold what the block before loaded, if it missed */
     bool missed;          /* a load of this block missed */
     uint8_t unread;
+    uint64_t transferred; /* when the latest line came from L2 */
     uint64_t stores_done; /* when every store so far has its line */
 
     pe_tlb *tlb;
@@ -124,7 +126,6 @@ pe_status timed_reset(pe_machine *machine, pe_error *err);
 /* Guest time that has passed in the running slice, and the clock at which `time` will have come, in time units. */
 uint64_t timed_slice_time(const pe_machine *machine);
 uint64_t timed_clock_at(const pe_machine *machine, uint64_t time);
-uint64_t timed_time_at(const pe_machine *machine, uint64_t clock); /* the other way round */
 
 /* ---- block.c ---- */
 void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
