@@ -209,6 +209,12 @@ typedef struct pe_tlb_params {
     uint32_t miss_cycles; /* micro-TLB: of a hit in the main TLB; main TLB: of a walk without its descriptor reads */
 } pe_tlb_params;
 
+/* What empties every micro-TLB. */
+typedef struct pe_micro_params {
+    bool flushed_by_maintenance; /* any TLB maintenance */
+    bool flushed_by_context;     /* a change of CONTEXTIDR, DACR, PRRR, NMRR, TTBR0 or TTBR1 */
+} pe_micro_params;
+
 /* Keeps where the last-level table of a stretch of addresses is. */
 typedef struct pe_walk_params {
     uint32_t cache_entries; /* fully associative, LRU; 0: none */
@@ -247,9 +253,10 @@ typedef struct pe_pipeline_params {
 } pe_pipeline_params;
 
 typedef struct pe_memory_params {
-    uint32_t dram_ns;           /* on top of an access that misses L2 */
-    uint32_t line_fill_entries; /* of L1D, that can be on their way at the same time */
-    uint32_t store_entries;     /* stores that can wait for their line while the core goes on */
+    uint32_t dram_ns;              /* on top of an access that misses L2 */
+    uint32_t line_fill_entries;    /* of L1D, that can be on their way at the same time */
+    uint32_t line_transfer_cycles; /* between two lines that come from L2 to L1D */
+    uint32_t store_entries;        /* stores that can wait for their line while the core goes on */
 } pe_memory_params;
 
 typedef struct pe_system_params {
@@ -276,6 +283,7 @@ typedef struct pe_core {
     pe_tlb_params micro_instruction;
     pe_tlb_params micro_load;
     pe_tlb_params micro_store; /* 0 entries: stores use micro_load */
+    pe_micro_params micro_tlbs;
     pe_tlb_params main_tlb;
     pe_walk_params walk;
     pe_system_params system;
@@ -441,13 +449,10 @@ typedef enum pe_tlbi {
 
 pe_tlb *pe_tlb_new(const pe_core *core, pe_error *err);
 void pe_tlb_free(pe_tlb *tlb);
-/* Called for each entry that leaves the main TLB to make room (not for invalidation), after it has left. */
-typedef void (*pe_tlb_evicted)(void *user, const pe_tlb_entry *entry);
-void pe_tlb_on_evict(pe_tlb *tlb, pe_tlb_evicted evicted, void *user);
+/* Called for each entry that leaves a micro-TLB, after it has: to make room, with its main entry, or because the core
+ * empties it.  Not where pe_tlb_invalidate names it: all, its ASID, or an address in it.  Must not change the TLBs. */
 typedef void (*pe_tlb_dropped)(void *user, pe_tlb_array array, const pe_tlb_entry *entry);
 void pe_tlb_on_drop(pe_tlb *tlb, pe_tlb_dropped dropped, void *user);
-bool pe_tlb_holds(const pe_tlb *tlb, pe_tlb_array array, uint32_t va, uint8_t asid);
-void pe_tlb_context_changed(pe_tlb *tlb);
 /* Whether pe_tlb_access compares each hit with the fresh translation; off at first. */
 void pe_tlb_detect_stale(pe_tlb *tlb, bool on);
 
@@ -467,6 +472,11 @@ uint64_t pe_tlb_replay(pe_tlb *tlb, const pe_mem *mem, const pe_regime *regime, 
                        const uint8_t *asid, const uint8_t *access, uint8_t *level, size_t n);
 /* Returns how many entries of the main TLB went. */
 uint32_t pe_tlb_invalidate(pe_tlb *tlb, pe_tlbi operation, uint32_t va, uint8_t asid);
+/* CONTEXTIDR, DACR, PRRR, NMRR, TTBR0 or TTBR1 changed. */
+void pe_tlb_context_changed(pe_tlb *tlb);
+
+/* Whether an access would hit; changes nothing.  PE_TLB_ARRAY_STORE: that of loads where they share one. */
+bool pe_tlb_holds(const pe_tlb *tlb, pe_tlb_array array, uint32_t va, uint8_t asid);
 
 /* Up to max valid entries; returns how many there are. */
 size_t pe_tlb_list(const pe_tlb *tlb, pe_tlb_array array, pe_tlb_entry *out, size_t max);
@@ -498,6 +508,7 @@ typedef struct pe_block_cost {
     uint32_t insns;
     uint32_t cycles_x16; /* in sixteenths of a cycle: issue, dependencies, L1 hits */
     uint32_t l1_x16;     /* the part of it that waiting for L1 hits adds */
+    uint32_t taken_x16;  /* on top when its branch is taken */
     uint32_t loads;      /* instructions that load, and below that store */
     uint32_t stores;
     uint32_t exclusives;
@@ -513,9 +524,12 @@ typedef struct pe_block_cost {
     uint32_t loaded_regs; /* r0 to r14, a bit each: at the end they hold what was loaded, or was reckoned from it */
 } pe_block_cost;
 
-/* One load or store of a block, in the order of execution when every condition holds. */
+/* One load or store of a block as the engine makes it, in the order of execution when every condition holds; a word of
+ * LDM and LDRD is one, an element of VLD2 to VLD4 too, and STREX loads before it stores.  A condition is a part of the
+ * address: it too must be known first. */
 typedef struct pe_block_access {
     uint16_t address_regs; /* r0 to r14, a bit each: registers at the start of the block that the address depends on */
+    uint16_t offset;       /* of its instruction in the block, bytes */
     bool store;
     bool after_load; /* the address depends on an earlier load of the same block */
 } pe_block_access;

@@ -1,4 +1,4 @@
-"""The allocator against a plain-Python shadow: no frame lost, none used twice, blocks merged as far as they go."""
+"""The allocator against a plain-Python shadow: no frame lost, none used twice, all merged that can be."""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
-"""The address space by configuration, against the figures of arch/arm's headers and Documentation/arch/arm."""
+"""The address space by configuration, against figures of arch/arm's headers and documentation."""
 
 from __future__ import annotations
+
+import itertools
 
 import pytest
 
 from pyemu.config import GIB, MIB, parse_size
 from pyemu.kernel import Kernel, KernelConfig, Layout
+from pyemu.kernel.config import Tables, VmSplit
 from pyemu.kernel.memory import PageFlag
 
 # RAM: MB of lowmem and highmem by split, vmalloc of 240 MB.
@@ -21,8 +24,8 @@ LOWMEM = {
 
 @pytest.mark.parametrize("size", LOWMEM)
 @pytest.mark.parametrize("split", ["3g", "2g", "1g"])
-def test_lowmem_ends_where_split_and_vmalloc_leave_no_more(size: str, split: str) -> None:
-    layout = Layout.of(KernelConfig(memory_bytes=parse_size(size), vmsplit=split))  # type: ignore[arg-type]
+def test_lowmem_ends_where_split_and_vmalloc_leave_no_more(size: str, split: VmSplit) -> None:
+    layout = Layout.of(KernelConfig(memory_bytes=parse_size(size), vmsplit=split))
     low, high = LOWMEM[size][split]
     assert (layout.lowmem_bytes, layout.highmem_bytes) == (low * MIB, high * MIB)
     assert layout.high_memory == layout.page_offset + low * MIB
@@ -54,8 +57,8 @@ def test_without_highmem_ram_beyond_lowmem_is_dropped() -> None:
         ("1g", 0x40000000, 0x3F000000, 0x15000000),
     ],
 )
-def test_fixed_points_follow_the_split(split: str, offset: int, task: int, unmapped: int) -> None:
-    layout = Layout.of(KernelConfig(vmsplit=split))  # type: ignore[arg-type]
+def test_fixed_points_follow_the_split(split: VmSplit, offset: int, task: int, unmapped: int) -> None:
+    layout = Layout.of(KernelConfig(vmsplit=split))
     assert (layout.page_offset, layout.task_size, layout.modules_start) == (offset, task, task)
     assert layout.pkmap_base == layout.modules_end == offset - 2 * MIB
     assert layout.task_unmapped_base == unmapped
@@ -70,19 +73,19 @@ def test_the_top_of_the_address_space_does_not_move() -> None:
     assert (debug.kmap_slots, debug.struct_page_bytes) == (33, 32)
 
 
-@pytest.mark.parametrize(
-    "config", [KernelConfig(), KernelConfig(tables="classic"), KernelConfig(highmem=False)]
-)
-def test_areas_are_in_order_and_apart(config: KernelConfig) -> None:
+@pytest.mark.parametrize("tables", ["lpae", "classic"])
+@pytest.mark.parametrize("highmem", [True, False])
+def test_areas_are_in_order_and_apart(tables: Tables, highmem: bool) -> None:
+    config = KernelConfig(tables=tables, highmem=highmem)
     areas = Layout.of(config).areas
-    assert len(areas) == 8 - (not config.highmem)
-    for area, after in zip(areas, areas[1:], strict=False):
+    assert len(areas) == (8 if highmem else 7)
+    for area, after in itertools.pairwise(areas):
         assert area.start <= area.end < after.start
 
 
 @pytest.mark.parametrize("size", ["64M", "512M", "1G", "3G", "4G", "16G", "64G"])
 def test_what_the_boot_takes_is_apart_and_inside_ram(size: str) -> None:
-    split = "1g" if size == "64G" else "3g"
+    split: VmSplit = "1g" if size == "64G" else "3g"
     config = KernelConfig(memory_bytes=parse_size(size), vmsplit=split, functional=True)
     with Kernel(config) as kernel:
         taken = kernel.reservations
@@ -90,7 +93,7 @@ def test_what_the_boot_takes_is_apart_and_inside_ram(size: str) -> None:
         assert {"kernel text", "kernel data", "mem_map", "swapper_pg_dir", "device tree"} <= {
             r.name for r in taken
         }
-        for one, after in zip(taken, taken[1:], strict=False):
+        for one, after in itertools.pairwise(taken):
             assert one.end < after.start
         assert taken[0].start >= layout.phys_offset
         assert taken[-1].end < layout.ram_end
