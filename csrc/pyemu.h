@@ -209,6 +209,12 @@ typedef struct pe_tlb_params {
     uint32_t miss_cycles; /* micro-TLB: of a hit in the main TLB; main TLB: of a walk without its descriptor reads */
 } pe_tlb_params;
 
+/* What empties every micro-TLB. */
+typedef struct pe_micro_params {
+    bool flushed_by_maintenance; /* any TLB maintenance */
+    bool flushed_by_context;     /* a change of CONTEXTIDR, DACR, PRRR, NMRR, TTBR0 or TTBR1 */
+} pe_micro_params;
+
 /* Keeps where the last-level table of a stretch of addresses is. */
 typedef struct pe_walk_params {
     uint32_t cache_entries; /* fully associative, LRU; 0: none */
@@ -247,9 +253,10 @@ typedef struct pe_pipeline_params {
 } pe_pipeline_params;
 
 typedef struct pe_memory_params {
-    uint32_t dram_ns;           /* on top of an access that misses L2 */
-    uint32_t line_fill_entries; /* of L1D, that can be on their way at the same time */
-    uint32_t store_entries;     /* stores that can wait for their line while the core goes on */
+    uint32_t dram_ns;              /* on top of an access that misses L2 */
+    uint32_t line_fill_entries;    /* of L1D, that can be on their way at the same time */
+    uint32_t line_transfer_cycles; /* between two lines that come from L2 to L1D */
+    uint32_t store_entries;        /* stores that can wait for their line while the core goes on */
 } pe_memory_params;
 
 typedef struct pe_system_params {
@@ -276,6 +283,7 @@ typedef struct pe_core {
     pe_tlb_params micro_instruction;
     pe_tlb_params micro_load;
     pe_tlb_params micro_store; /* 0 entries: stores use micro_load */
+    pe_micro_params micro_tlbs;
     pe_tlb_params main_tlb;
     pe_walk_params walk;
     pe_system_params system;
@@ -441,13 +449,10 @@ typedef enum pe_tlbi {
 
 pe_tlb *pe_tlb_new(const pe_core *core, pe_error *err);
 void pe_tlb_free(pe_tlb *tlb);
-/* Called for each entry that leaves the main TLB to make room (not for invalidation), after it has left. */
-typedef void (*pe_tlb_evicted)(void *user, const pe_tlb_entry *entry);
-void pe_tlb_on_evict(pe_tlb *tlb, pe_tlb_evicted evicted, void *user);
+/* Called for each entry that leaves a micro-TLB, after it has: to make room, with its main entry, or because the core
+ * empties it.  Not where pe_tlb_invalidate names it: all, its ASID, or an address in it.  Must not change the TLBs. */
 typedef void (*pe_tlb_dropped)(void *user, pe_tlb_array array, const pe_tlb_entry *entry);
 void pe_tlb_on_drop(pe_tlb *tlb, pe_tlb_dropped dropped, void *user);
-bool pe_tlb_holds(const pe_tlb *tlb, pe_tlb_array array, uint32_t va, uint8_t asid);
-void pe_tlb_context_changed(pe_tlb *tlb);
 /* Whether pe_tlb_access compares each hit with the fresh translation; off at first. */
 void pe_tlb_detect_stale(pe_tlb *tlb, bool on);
 
@@ -467,6 +472,11 @@ uint64_t pe_tlb_replay(pe_tlb *tlb, const pe_mem *mem, const pe_regime *regime, 
                        const uint8_t *asid, const uint8_t *access, uint8_t *level, size_t n);
 /* Returns how many entries of the main TLB went. */
 uint32_t pe_tlb_invalidate(pe_tlb *tlb, pe_tlbi operation, uint32_t va, uint8_t asid);
+/* CONTEXTIDR, DACR, PRRR, NMRR, TTBR0 or TTBR1 changed. */
+void pe_tlb_context_changed(pe_tlb *tlb);
+
+/* Whether an access would hit; changes nothing.  PE_TLB_ARRAY_STORE: that of loads where they share one. */
+bool pe_tlb_holds(const pe_tlb *tlb, pe_tlb_array array, uint32_t va, uint8_t asid);
 
 /* Up to max valid entries; returns how many there are. */
 size_t pe_tlb_list(const pe_tlb *tlb, pe_tlb_array array, pe_tlb_entry *out, size_t max);
@@ -498,6 +508,7 @@ typedef struct pe_block_cost {
     uint32_t insns;
     uint32_t cycles_x16; /* in sixteenths of a cycle: issue, dependencies, L1 hits */
     uint32_t l1_x16;     /* the part of it that waiting for L1 hits adds */
+    uint32_t taken_x16;  /* on top when its branch is taken */
     uint32_t loads;      /* instructions that load, and below that store */
     uint32_t stores;
     uint32_t exclusives;
@@ -513,9 +524,12 @@ typedef struct pe_block_cost {
     uint32_t loaded_regs; /* r0 to r14, a bit each: at the end they hold what was loaded, or was reckoned from it */
 } pe_block_cost;
 
-/* One load or store of a block, in the order of execution when every condition holds. */
+/* One load or store of a block as the engine makes it, in the order of execution when every condition holds; a word of
+ * LDM and LDRD is one, an element of VLD2 to VLD4 too, and STREX loads before it stores.  A condition is a part of the
+ * address: it too must be known first. */
 typedef struct pe_block_access {
     uint16_t address_regs; /* r0 to r14, a bit each: registers at the start of the block that the address depends on */
+    uint16_t offset;       /* of its instruction in the block, bytes */
     bool store;
     bool after_load; /* the address depends on an earlier load of the same block */
 } pe_block_access;
@@ -1005,6 +1019,9 @@ void pe_kernel_free(pe_kernel *kernel);
 /* The configuration in force: remedies applied, defaults filled in.  Borrowed. */
 const pe_kernel_config *pe_kernel_configuration(const pe_kernel *kernel);
 const pe_kernel_layout *pe_kernel_layout_read(const pe_kernel *kernel);
+/* The registers with which a CPU translates now: those of its task, or of init_mm alone. */
+pe_status pe_kernel_cpu_regime(const pe_kernel *kernel, uint32_t cpu, pe_regime *out, pe_error *err);
+uint32_t pe_kernel_pageblock_order(const pe_kernel *kernel);
 /* What the boot took from memory, ordered by start; up to max, returns how many there are. */
 size_t pe_kernel_reservations(const pe_kernel *kernel, pe_kernel_range *out, size_t max);
 
@@ -1227,8 +1244,9 @@ typedef enum pe_report_kind {
     PE_REPORT_TRYLOCK_IN_HARDIRQ = 7,   /* rtmutex trylock in hard-irq context */
     PE_REPORT_UNBALANCED = 8,           /* preempt count, RCU or migrate_disable below zero */
     PE_REPORT_BAD_PMD = 9,              /* a block for an address of the kernel, or a PMD entry that is no table */
+    PE_REPORT_KMAP_ADDRESS = 10,        /* kunmap_local of what is no kernel address */
 } pe_report_kind;
-#define PE_REPORT_KINDS 10
+#define PE_REPORT_KINDS 11
 
 #define PE_REPORT_CHAIN 24
 #define PE_REPORT_HELD  8
@@ -1309,6 +1327,27 @@ typedef struct pe_pkmap_slot {
     uint64_t pfn;
 } pe_pkmap_slot;
 
+/* What the CPU that runs does, as its task.  A report of the model is no error; a mapping that fails has address 0: the
+ * depth limit, a window that is in use, a lock that PE_REMEDY_TRYLOCK did not get.  PE_ERR_ARGUMENT where there is no
+ * such frame. */
+pe_status pe_kernel_kmap_local(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+void pe_kernel_kunmap_local(pe_kernel *kernel, uint32_t va);
+pe_status pe_kernel_kmap_atomic(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+void pe_kernel_kunmap_atomic(pe_kernel *kernel, uint32_t va);
+/* kmap(); with address 0 all slots are in use, and the task waits: it calls again once kunmap has woken it. */
+pe_status pe_kernel_kmap(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+/* woken: room for max pids, those that kunmap wakes; count: how many it woke. */
+pe_status pe_kernel_kunmap(pe_kernel *kernel, uint32_t pfn, uint32_t *woken, uint32_t max, uint32_t *count,
+                           pe_error *err);
+/* Who waits for a slot of PKMAP, first come first: up to max; returns how many. */
+size_t pe_kernel_kmap_waiting(const pe_kernel *kernel, uint32_t *pids, size_t max);
+/* 0: not mapped. */
+pe_status pe_kernel_page_address(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+/* The windows of a CPU, slot 0 first: up to max; returns how many there are (KM_MAX_IDX; 0: no such CPU). */
+size_t pe_kernel_kmap_slots(const pe_kernel *kernel, uint32_t cpu, pe_kmap_slot *out, size_t max);
+/* The 512 slots of PKMAP, or 0 without highmem. */
+size_t pe_kernel_pkmap_slots(const pe_kernel *kernel, pe_pkmap_slot *out, size_t max);
+
 /* ---- kernel: processes -------------------------------------------------------------------------------------- */
 
 #define PE_MMAP_SHARED     0x01
@@ -1370,6 +1409,13 @@ typedef enum pe_gup_call {
     PE_PIN = 5, /* pin_user_pages */
     PE_PIN_LONGTERM = 6,
 } pe_gup_call;
+#define PE_GUP_CALLS 7
+
+/* gup_flags, as FOLL_* of include/linux/mm_types.h */
+#define PE_FOLL_WRITE    0x001
+#define PE_FOLL_FORCE    0x008
+#define PE_FOLL_NOFAULT  0x020
+#define PE_FOLL_LONGTERM 0x100
 
 /* Why the fast walk ended before its last page, in the order of its checks (mm/gup.c). */
 typedef enum pe_gup_stop {
@@ -1409,5 +1455,35 @@ typedef struct pe_gup_test {
     uint32_t test_flags;
     uint32_t which_pages[8];
 } pe_gup_test;
+
+/* Pages of the address space that runs on the CPU, a number of them a call, as gup_test asks for them: until a call
+ * gets less than it asked for.  pfns: room for nr_pages (1 to 2^20).  PE_ERR_STATE where a kernel thread runs. */
+pe_status pe_kernel_gup(pe_kernel *kernel, pe_gup_call call, uint32_t addr, uint32_t nr_pages, uint32_t pages_per_call,
+                        uint32_t gup_flags, uint32_t *pfns, pe_gup_result *out, pe_error *err);
+/* put_page and unpin_user_pages: references of pages that pe_kernel_gup gave.  PE_ERR_STATE at the first page that has
+ * none to give back; those before it are done. */
+pe_status pe_kernel_gup_put(pe_kernel *kernel, const uint32_t *pfns, size_t count, pe_error *err);
+pe_status pe_kernel_unpin(pe_kernel *kernel, const uint32_t *pfns, size_t count, pe_error *err);
+
+typedef struct pe_gup_test_result {
+    pe_gup_result gup;
+    uint64_t get_cycles, put_cycles;
+    uint64_t get_instructions, put_instructions;
+} pe_gup_test_result;
+
+/* mm/gup_test.c: gets test->size bytes from test->addr on and puts them back.  The times are those of the bill at the
+ * core's clock; 0 without a core. */
+pe_status pe_kernel_gup_test(pe_kernel *kernel, pe_gup_call call, pe_gup_test *test, pe_gup_test_result *out,
+                             pe_error *err);
+
+/* What another CPU does at an address while the next fast walk is between its two looks at the entry; it is undone when
+ * the walk is over. */
+typedef enum pe_gup_race {
+    PE_GUP_RACE_PTE = 0,    /* mprotect has cleared the entry, to write it again */
+    PE_GUP_RACE_PMD = 1,    /* the same of the PMD entry */
+    PE_GUP_RACE_FORK = 2,   /* fork write-protects: write_protect_seq */
+    PE_GUP_RACE_FREEZE = 3, /* a split holds the folio frozen: no references */
+} pe_gup_race;
+pe_status pe_kernel_gup_race(pe_kernel *kernel, pe_gup_race race, uint32_t addr, pe_error *err);
 
 #endif

@@ -90,6 +90,20 @@ const pe_kernel_layout *pe_kernel_layout_read(const pe_kernel *k)
     return &k->layout;
 }
 
+pe_status pe_kernel_cpu_regime(const pe_kernel *k, uint32_t cpu, pe_regime *out, pe_error *err)
+{
+    if (cpu >= k->config.cpus) {
+        return pe_fail(err, PE_ERR_ARGUMENT, "no CPU %u: there are %u", cpu, k->config.cpus);
+    }
+    *out = k->cpus[cpu].regime;
+    return PE_OK;
+}
+
+uint32_t pe_kernel_pageblock_order(const pe_kernel *k)
+{
+    return k->frames.pageblock_order;
+}
+
 size_t pe_kernel_reservations(const pe_kernel *k, pe_kernel_range *out, size_t max)
 {
     for (size_t i = 0; i < k->reserved.count && i < max; i++) {

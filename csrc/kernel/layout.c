@@ -195,8 +195,8 @@ static pe_status check_boot(const pe_kernel_config *c, const pe_kernel_layout *l
 {
     const pe_kernel_boot *boot = &c->boot;
     const uint64_t lowmem = l->lowmem_limit - l->phys_offset;
-    const uint64_t each[] = {boot->image_offset, boot->image_bytes,  boot->init_offset,   boot->init_bytes,
-                             boot->fdt_bytes,    boot->percpu_bytes, boot->swiotlb_bytes, boot->cma_bytes};
+    const uint64_t each[] = {boot->image_offset, boot->image_bytes,  boot->init_offset, boot->init_bytes,
+                             boot->fdt_bytes,    boot->percpu_bytes, boot->cma_bytes};
     for (size_t i = 0; i < sizeof each / sizeof each[0]; i++) {
         if (each[i] >= lowmem) {
             return pe_fail(err, PE_ERR_ARGUMENT,

@@ -32,6 +32,7 @@
 /* A bank of flash that does not show its array is reached here by the engine; above any 40-bit address. */
 #define BOARD_FLASH_WINDOW 0x20000000000ull
 
+#define BOARD_IRQ_PMU        23 /* hw/arm/virt.h, VIRTUAL_PMU_IRQ: PPI 7; the board's device tree does not list it */
 #define BOARD_IRQ_HYP_TIMER  PE_BOARD_IRQ_HYP_TIMER
 #define BOARD_IRQ_VIRT_TIMER PE_BOARD_IRQ_VIRT_TIMER
 #define BOARD_IRQ_SEC_TIMER  PE_BOARD_IRQ_SEC_TIMER

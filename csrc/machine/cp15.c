@@ -219,8 +219,8 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
     if (reg.is64 ? reg.crm == 14 : reg.crn == 14) {
         return done(timer_access(cpu, reg, read, value));
     }
-    if (cycles_has(reg, read)) {
-        return done(cycles_access(cpu, reg, read, value));
+    if (pmu_has(reg)) {
+        return done(pmu_access(cpu, reg, read, value));
     }
     if (!cpu_privileged(cpu)) {
         return CP15_UNDEFINED;
@@ -233,6 +233,7 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
         return CP15_UNDEFINED;
     }
     if (is_translation(reg)) {
+        pmu_note_write(cpu, reg);
         write_translation(cpu, reg, *value);
         return CP15_DONE;
     }
@@ -248,7 +249,7 @@ cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value)
     if (!reg.is64 && reg.crn == 7 && reg.crm == 8 && reg.opc1 == 0) {
         return ats(cpu, reg, (uint32_t)*value);
     }
-    if (!reg.is64 && reg.crn == 7 && reg.opc1 == 0 && cpu->timed) { /* trapped only then */
+    if (!reg.is64 && reg.crn == 7 && reg.opc1 == 0 && cpu->timed) { /* scan.c finds these only then */
         timed_maintain_caches(cpu, reg, (uint32_t)*value);
         return CP15_DONE;
     }

@@ -189,11 +189,9 @@ void cpu_free(pe_cpu *cpu)
 
 /* SCTLR after reset (Cortex-A15 TRM 4.3.27): what firmware that starts a kernel leaves. */
 #define SCTLR_RESET     0x00c50078u
-#define HCR_TSW         0x00400000u
-#define HCR_TPC         0x00800000u
-#define HCR_TPU         0x01000000u
 #define HCR_TTLB        0x02000000u
 #define HCR_TVM         0x04000000u
+#define HDCR_TPM        0x00000040u
 #define SCR_HCE         0x100u
 #define SCR_NS          0x1u
 #define NSACR_CP10_CP11 0xc00u
@@ -207,14 +205,11 @@ static void zero_system_registers(pe_cpu *cpu)
         {5, 0, 0, 0, false},  {5, 0, 0, 1, false},  {6, 0, 0, 0, false},  {6, 0, 0, 2, false}, /* DFSR to IFAR */
         {10, 2, 0, 0, false}, {10, 2, 0, 1, false}, {12, 0, 0, 0, false}, {13, 0, 0, 1, false}, /* MAIRs, VBAR, ASID */
         {13, 0, 0, 2, false}, {13, 0, 0, 3, false}, {13, 0, 0, 4, false}, {14, 1, 0, 0, false}, /* TPIDRs, CNTKCTL */
-        {9, 12, 0, 1, false}, {9, 14, 0, 0, false},                                             /* PMCNTEN, PMUSERENR */
     };
-    static const cp15_reg PMCR = {9, 12, 0, 0, false};
     const uint64_t nothing = 0;
     for (size_t i = 0; i < sizeof zero / sizeof zero[0]; i++) {
         cpu_set_cp15(cpu, zero[i], 0);
     }
-    cpu_set_cp15(cpu, PMCR, cpu_cp15(cpu, PMCR) & ~0x7fu); /* the rest says what the PMU is */
     for (int d = 0; d < 32; d++) {
         cpu->machine->engine.reg_write(cpu->uc, UC_ARM_REG_D0 + d, &nothing);
     }
@@ -250,8 +245,10 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
     cpu_set_cp15(cpu, (cp15_reg){14, 1, 4, 0, false}, 0);
     /* Writes to translation registers are trapped, so that `regime` is always what the guest set; TLB maintenance,
      * because it means leaves of any size and other CPUs. */
-    const uint32_t maintenance = m->config.timing == PE_TIMING_CACHE ? HCR_TSW | HCR_TPC | HCR_TPU : 0;
-    cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | HCR_TTLB | maintenance);
+    cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 0, false}, HCR_TVM | HCR_TTLB);
+    /* Every access to the performance monitors. */
+    cpu_set_cp15(cpu, (cp15_reg){1, 1, 4, 1, false}, HDCR_TPM);
+    pmu_reset(cpu);
     cpu_load_regime(cpu);
     fill_reset(cpu);
     cpu_set_reg(cpu, UC_ARM_REG_CPSR, MODE_SVC | CPSR_A | CPSR_I | CPSR_F | (pc & 1 ? CPSR_T : 0));

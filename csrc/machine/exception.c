@@ -49,7 +49,7 @@ void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t retur
     }
     const uint32_t target = vector_base(cpu) + vector;
     if (cpu->timed) {
-        timed_exception(cpu);
+        timed_exception(cpu, target);
     }
     count_stuck(cpu, target);
     cpu_set_reg(cpu, UC_ARM_REG_CPSR, new);

@@ -153,9 +153,9 @@ bool fill_fetch(pe_cpu *cpu, uint32_t pc, uint32_t *insn)
     return true;
 }
 
-/* cpu_restore_state, which the engine runs before each data fill, leaves the IT bits of the middle of a block behind;
- * the next block would run conditionally. */
-static void forget_it_state(pe_cpu *cpu)
+/* cpu_restore_state, which the engine runs before each data fill and most memory hooks, leaves the IT bits of the
+ * middle of a block behind; the next block would run conditionally. */
+void fill_forget_it_state(pe_cpu *cpu)
 {
     if (*cpu->thumb) {
         uint32_t cpsr = cpu_reg(cpu, UC_ARM_REG_CPSR);
@@ -227,7 +227,7 @@ static uint32_t grant_fetch(pe_cpu *cpu, uint32_t va, const pe_translation *t, u
             bit_clear(m->writable_pages, page);
         }
         bit_set(m->code_pages, page);
-        if (scan_page_has_untrapped(pe_mem_host(m->mem, t->pa, PE_PAGE_SIZE))) {
+        if (scan_page_has_untrapped(m, pe_mem_host(m->mem, t->pa, PE_PAGE_SIZE))) {
             bit_set(m->patched_pages, page);
         }
     }
@@ -304,7 +304,7 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
         note_large(cpu, va, t.size_log2);
     }
     if (access != PE_FETCH) {
-        forget_it_state(cpu);
+        fill_forget_it_state(cpu);
     }
     return true;
 }

@@ -236,6 +236,7 @@ void fill_flush(pe_cpu *cpu);
 void fill_flush_all(pe_machine *machine);
 /* TLB maintenance by address: the page, or everything where a larger leaf may lie around it. */
 void fill_flush_va(pe_cpu *cpu, uint32_t va);
+void fill_forget_it_state(pe_cpu *cpu);
 /* The instruction at pc, from memory; Thumb: 16 bits, or 32 with the first halfword on top.  False: not mapped. */
 bool fill_fetch(pe_cpu *cpu, uint32_t pc, uint32_t *insn);
 /* Code was changed behind the engine's back in RAM or flash [pa, pa+len). */
@@ -303,12 +304,29 @@ typedef enum cp15_result {
 } cp15_result;
 cp15_result cp15_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value);
 
-/* ---- cycles.c: PMCCNTR, and the registers that start and stop it ---- */
-bool cycles_has(cp15_reg reg, bool read);
-bool cycles_access(pe_cpu *cpu, cp15_reg reg, bool read, uint64_t *value); /* false: not for this privilege */
+/* ---- pmu.c: the performance monitors ---- */
+#define PMU_SW_INCR      0x00u /* events; the others are in timed/events.c */
+#define PMU_INST_RETIRED 0x08u
+#define PMU_CPU_CYCLES   0x11u
+bool pmu_has(cp15_reg reg);
+bool pmu_access(pe_cpu *cpu, cp15_reg reg, bool read,
+                uint64_t *value); /* false: undefined, or not for this privilege */
+void pmu_reset(pe_cpu *cpu);
+/* From here on this privilege executes; only a cycle model knows. */
+void pmu_change_privilege(pe_cpu *cpu, bool privileged);
+/* A translation register is written: two events count that. */
+void pmu_note_write(pe_cpu *cpu, cp15_reg reg);
+void pmu_update(pe_cpu *cpu); /* output line from the counters; not within a block */
+/* When a counter may next raise the line: in time units without a cycle model, by the clock of the running CPU with
+ * one; NEVER. */
+uint64_t pmu_next_event(const pe_machine *machine);
+uint64_t pmu_deadline(const pe_cpu *cpu);
+/* Brings the counters up to now, so that they can be saved; starts them again from restored ones. */
+void pmu_sync(pe_cpu *cpu);
+void pmu_resume(pe_cpu *cpu);
 
 /* ---- scan.c: instructions that no trap reaches ---- */
-bool scan_page_has_untrapped(const uint8_t *host);
+bool scan_page_has_untrapped(const pe_machine *machine, const uint8_t *host);
 void scan_patch_page(pe_cpu *cpu, uint32_t va_page, const uint8_t *host);
 /* Between runs of the engine: drops the hooks of pages that ran once. */
 void scan_trim(pe_cpu *cpu);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #define STATE_MAGIC   0x45504d53u
-#define STATE_VERSION 1u
+#define STATE_VERSION 2u
 #define MAX_INSNS     (UINT64_MAX / 32) /* a CPU: so the sum over all of them never runs over */
 
 typedef struct state_header {
@@ -80,6 +80,9 @@ size_t pe_machine_state_save(pe_machine *m, void *buf, size_t size, pe_error *er
         .last_cpu = m->last_cpu,
         .in_bytes = (uint32_t)m->in.count,
     };
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        pmu_sync(m->cpu[i]);
+    }
     void *at = put(buf, &header, sizeof header);
     at = put(at, &m->stats, sizeof m->stats);
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
@@ -186,7 +189,6 @@ pe_status pe_machine_state_load(pe_machine *m, const void *buf, size_t size, pe_
     status = timed_reset(m, err);
     memcpy(&m->stats, at, sizeof m->stats);
     at += sizeof m->stats;
-    m->board = board;
     for (uint32_t i = 0; status == PE_OK && i < h.ncpus; i++, at += cpu_bytes()) {
         memcpy(cpu, at, cpu_bytes());
         status = load_cpu(m, i, cpu, err);
@@ -196,6 +198,7 @@ pe_status pe_machine_state_load(pe_machine *m, const void *buf, size_t size, pe_
         m->started = false;
         return status;
     }
+    m->board = board; /* after the CPUs, whose reset clears what of it is theirs */
     m->in.head = m->in.count = 0;
     m->out.head = m->out.count = 0;
     queue_push(&m->in, at + sizeof board, h.in_bytes);
@@ -203,6 +206,9 @@ pe_status pe_machine_state_load(pe_machine *m, const void *buf, size_t size, pe_
     m->last_cpu = h.last_cpu;
     m->current = NULL;
     m->started = true;
+    for (uint32_t i = 0; i < h.ncpus; i++) {
+        pmu_resume(m->cpu[i]);
+    }
     fill_drop_code(m, m->config.ram_base, m->config.ram_size);
     fill_drop_code(m, 0, 2ull * BOARD_FLASH_SIZE);
     fill_flush_all(m);

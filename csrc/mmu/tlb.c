@@ -35,6 +35,7 @@ pe_tlb *pe_tlb_new(const pe_core *core, pe_error *err)
         }
     }
     tlb->walk_params = core->walk;
+    tlb->micro_params = core->micro_tlbs;
     if (!status && core->walk.cache_entries) {
         tlb->walk = calloc(core->walk.cache_entries, sizeof *tlb->walk);
         if (!tlb->walk) {
@@ -60,10 +61,13 @@ void pe_tlb_free(pe_tlb *tlb)
     }
 }
 
-void pe_tlb_on_evict(pe_tlb *tlb, pe_tlb_evicted evicted, void *user)
+void pe_tlb_on_drop(pe_tlb *tlb, pe_tlb_dropped dropped, void *user)
 {
-    tlb->evicted = evicted;
-    tlb->evicted_user = user;
+    for (size_t i = 0; i < 3; i++) {
+        tlb->micro[i].dropped = dropped;
+        tlb->micro[i].dropped_user = user;
+        tlb->micro[i].which = (pe_tlb_array)i;
+    }
 }
 
 void pe_tlb_detect_stale(pe_tlb *tlb, bool on)
@@ -137,7 +141,7 @@ const pe_tlb_entry *pe_tlb_lookup(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_acc
     if (i != TLB_NONE) {
         pe_tlb_entry gone;
         result->level = PE_TLB_MAIN;
-        if (tlb_array_fill(micro, va, &tlb->main.entries[i], &gone) && tlb->drop) tlb->drop(tlb->drop_user, (pe_tlb_array)(micro - tlb->micro), &gone);
+        tlb_array_fill(micro, va, &tlb->main.entries[i], &gone);
         return &tlb->main.entries[i];
     }
     tlb->stats.main_misses[access]++;
@@ -182,12 +186,9 @@ static void main_fill(pe_tlb *tlb, uint32_t va, const pe_tlb_entry *leaf)
         return;
     }
     for (size_t i = 0; i < 3; i++) {
-        tlb_array_drop_pieces(&tlb->micro[i], &gone, tlb->drop, tlb->drop_user, (pe_tlb_array)i);
+        tlb_array_drop_pieces(&tlb->micro[i], &gone);
     }
     tlb->stats.evictions++;
-    if (tlb->evicted) {
-        tlb->evicted(tlb->evicted_user, &gone);
-    }
 }
 
 /* A leaf of 4 KB or 64 KB lies in a last-level table. */
@@ -217,7 +218,7 @@ void pe_tlb_fill(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access, bool 
     const pe_tlb_entry leaf = entry_of(va, asid, privileged, t);
     main_fill(tlb, va, &leaf);
     pe_tlb_entry gone;
-    if (tlb_array_fill(micro, va, &tlb->main.entries[tlb->main.recent], &gone) && tlb->drop) tlb->drop(tlb->drop_user, (pe_tlb_array)(micro - tlb->micro), &gone);
+    tlb_array_fill(micro, va, &tlb->main.entries[tlb->main.recent], &gone);
 }
 
 /* ---- hits that the tables contradict ---- */
@@ -242,7 +243,7 @@ static bool contradicts(const pe_tlb_entry *e, uint32_t va, bool privileged, con
            ((e->flags ^ fresh.flags) & PE_TF_NG) != 0;
 }
 
-static void note_stale(pe_tlb *tlb, const pe_tlb_entry *e, uint32_t va, uint8_t asid, pe_access access,
+static void keep_stale(pe_tlb *tlb, const pe_tlb_entry *e, uint32_t va, uint8_t asid, pe_access access,
                        const pe_translation *t)
 {
     tlb->stale[tlb->stats.stale++ % PE_TLB_STALE_KEPT] = (pe_tlb_stale){
@@ -259,6 +260,16 @@ static void note_stale(pe_tlb *tlb, const pe_tlb_entry *e, uint32_t va, uint8_t 
     };
 }
 
+bool pe_tlb_note_stale(pe_tlb *tlb, const pe_tlb_entry *e, uint32_t va, pe_access access, bool privileged,
+                       const pe_translation *t)
+{
+    const bool stale = tlb->detects_stale && contradicts(e, va, privileged, t);
+    if (stale) {
+        keep_stale(tlb, e, va, tlb->asid, access, t);
+    }
+    return stale;
+}
+
 void pe_tlb_access(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access, bool privileged,
                    const pe_translation *fresh, pe_tlb_result *result)
 {
@@ -269,9 +280,8 @@ void pe_tlb_access(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access, boo
     const pe_tlb_entry *hit = pe_tlb_lookup(tlb, va, asid, access, result);
     if (!hit) {
         pe_tlb_fill(tlb, va, asid, access, privileged, fresh, result);
-    } else if (tlb->detects_stale && contradicts(hit, va, privileged, fresh)) {
-        result->stale = true;
-        note_stale(tlb, hit, va, asid, access, fresh);
+    } else {
+        result->stale = pe_tlb_note_stale(tlb, hit, va, access, privileged, fresh);
     }
 }
 
@@ -311,6 +321,20 @@ uint64_t pe_tlb_replay(pe_tlb *tlb, const pe_mem *mem, const pe_regime *regime, 
 
 /* ---- maintenance and listing ---- */
 
+static void flush_micro(pe_tlb *tlb)
+{
+    for (size_t i = 0; i < 3; i++) {
+        tlb_array_drop_all(&tlb->micro[i]);
+    }
+}
+
+void pe_tlb_context_changed(pe_tlb *tlb)
+{
+    if (tlb->micro_params.flushed_by_context) {
+        flush_micro(tlb);
+    }
+}
+
 uint32_t pe_tlb_invalidate(pe_tlb *tlb, pe_tlbi operation, uint32_t va, uint8_t asid)
 {
     if (operation > PE_TLBI_MVAA) {
@@ -319,11 +343,37 @@ uint32_t pe_tlb_invalidate(pe_tlb *tlb, pe_tlbi operation, uint32_t va, uint8_t 
     for (size_t i = 0; i < 3; i++) {
         tlb_array_invalidate(&tlb->micro[i], operation, va, asid);
     }
+    if (tlb->micro_params.flushed_by_maintenance) {
+        flush_micro(tlb);
+    }
     walk_invalidate(tlb, operation, va, asid);
     const uint32_t removed = tlb_array_invalidate(&tlb->main, operation, va, asid);
     tlb->stats.invalidates[operation]++;
     tlb->stats.invalidated += removed;
     return removed;
+}
+
+static bool walk_holds(const pe_tlb *tlb, uint32_t va, uint8_t asid)
+{
+    for (uint32_t i = 0; tlb->walk && i < tlb->walk_params.cache_entries; i++) {
+        const tlb_walk_entry *e = &tlb->walk[i];
+        if (e->valid && e->va == walk_base(tlb, va) && e->asid == asid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool pe_tlb_holds(const pe_tlb *tlb, pe_tlb_array array, uint32_t va, uint8_t asid)
+{
+    switch (array) {
+    case PE_TLB_ARRAY_INSTRUCTION:
+    case PE_TLB_ARRAY_LOAD: return tlb_array_peek(&tlb->micro[array], va, asid) != TLB_NONE;
+    case PE_TLB_ARRAY_STORE: return tlb_array_peek(&tlb->micro[tlb_array_of(tlb, PE_WRITE)], va, asid) != TLB_NONE;
+    case PE_TLB_ARRAY_MAIN: return tlb_array_peek(&tlb->main, va, asid) != TLB_NONE;
+    case PE_TLB_ARRAY_WALK: return walk_holds(tlb, va, asid);
+    }
+    return false;
 }
 
 static size_t list_walk(const pe_tlb *tlb, pe_tlb_entry *out, size_t max)
@@ -369,17 +419,4 @@ size_t pe_tlb_stale_hits(const pe_tlb *tlb, pe_tlb_stale *out, size_t max)
 void pe_tlb_read_stats(const pe_tlb *tlb, pe_tlb_stats *out)
 {
     *out = tlb->stats;
-}
-
-void pe_tlb_on_drop(pe_tlb *tlb, pe_tlb_dropped dropped, void *user) { tlb->drop = dropped; tlb->drop_user = user; }
-bool pe_tlb_holds(const pe_tlb *tlb, pe_tlb_array array, uint32_t va, uint8_t asid)
-{
-    const tlb_array *a = &tlb->micro[array];
-    return tlb_array_find_slow(a, va, asid) != TLB_NONE;
-}
-void pe_tlb_context_changed(pe_tlb *tlb) { (void)tlb; }
-void pe_tlb_note_stale(pe_tlb *tlb, const pe_tlb_entry *e, uint32_t va, pe_access access, bool privileged,
-                       const pe_translation *t)
-{
-    if (tlb->detects_stale && contradicts(e, va, privileged, t)) note_stale(tlb, e, va, e->asid, access, t);
 }

@@ -20,10 +20,7 @@ struct pe_tlb {
     tlb_walk_entry *walk;
     uint64_t walk_clock;
     pe_walk_params walk_params;
-    pe_tlb_evicted evicted;
-    void *evicted_user;
-    pe_tlb_dropped drop;
-    void *drop_user;
+    pe_micro_params micro_params;
     bool detects_stale;
     uint8_t asid;
     uint64_t ordinal;
@@ -52,8 +49,8 @@ static inline void tlb_count_hit(pe_tlb *tlb, pe_access access)
     tlb->stats.lookups[access]++;
 }
 
-/* A hit, and what the tables say now: counts and remembers it where they disagree. */
-void pe_tlb_note_stale(pe_tlb *tlb, const pe_tlb_entry *e, uint32_t va, pe_access access, bool privileged,
+/* A hit, and what the tables say now: counts and remembers it where they disagree, and returns whether they do. */
+bool pe_tlb_note_stale(pe_tlb *tlb, const pe_tlb_entry *e, uint32_t va, pe_access access, bool privileged,
                        const pe_translation *t);
 
 #endif

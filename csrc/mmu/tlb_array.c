@@ -35,12 +35,19 @@ pe_status tlb_array_init(tlb_array *array, const char *name, const pe_tlb_params
         .random = PE_RANDOM_SEED,
         .params = *params,
     };
-    if (!array->tags || !array->masks || !array->used || !array->next || !array->entries) {
+    const bool hashed = params->page_bytes == PE_PAGE_SIZE;
+    if (hashed) {
+        array->chain = calloc(n, sizeof *array->chain);
+    }
+    if (!array->tags || !array->masks || !array->used || !array->next || !array->entries || (hashed && !array->chain)) {
         tlb_array_release(array);
         return pe_fail(err, PE_ERR_MEMORY, "%s: no memory for a TLB of %u entries", name, params->entries);
     }
     for (size_t i = 0; i < n; i++) {
         array->masks[i] = TAG_VALID; /* an empty way matches nothing */
+    }
+    for (size_t i = 0; i < TLB_BUCKETS; i++) {
+        array->bucket[i] = TLB_NONE;
     }
     return PE_OK;
 }
@@ -52,6 +59,7 @@ void tlb_array_release(tlb_array *array)
     free(array->used);
     free(array->next);
     free(array->entries);
+    free(array->chain);
     *array = (tlb_array){0};
 }
 
@@ -60,16 +68,15 @@ static uint32_t set_start(const tlb_array *array, uint32_t va, unsigned size_log
     return (va >> size_log2 & array->set_mask) * array->ways;
 }
 
-uint32_t tlb_array_find_slow(const tlb_array *array, uint32_t va, uint8_t asid)
+uint32_t tlb_array_search(const tlb_array *array, uint64_t tag)
 {
-    const uint64_t tag = tlb_tag(va, asid);
     for (unsigned s = 0; s < TLB_SIZES; s++) {
         if (!array->count[s]) {
             continue;
         }
-        const uint32_t start = set_start(array, va, SIZES_LOG2[s]);
+        const uint32_t start = set_start(array, (uint32_t)tag, SIZES_LOG2[s]);
         for (uint32_t i = start; i < start + array->ways; i++) {
-            if (!((array->tags[i] ^ tag) & array->masks[i]) && array->entries[i].size_log2 == SIZES_LOG2[s]) {
+            if (tlb_array_matches(array, i, tag) && array->entries[i].size_log2 == SIZES_LOG2[s]) {
                 return i;
             }
         }
@@ -79,7 +86,7 @@ uint32_t tlb_array_find_slow(const tlb_array *array, uint32_t va, uint8_t asid)
 
 static uint32_t victim(tlb_array *array, uint32_t start)
 {
-    for (uint32_t i = start; i < start + array->ways; i++) {
+    for (uint32_t i = start; i < start + array->ways && array->valid < array->params.entries; i++) {
         if (!array->tags[i]) {
             return i;
         }
@@ -101,11 +108,39 @@ static uint32_t victim(tlb_array *array, uint32_t start)
     return oldest;
 }
 
+static void hash_in(tlb_array *array, uint32_t i)
+{
+    uint32_t *first = &array->bucket[tlb_bucket(array->entries[i].va)];
+    array->chain[i] = *first;
+    *first = i;
+}
+
+static void hash_out(tlb_array *array, uint32_t i)
+{
+    uint32_t *at = &array->bucket[tlb_bucket(array->entries[i].va)];
+    while (*at != i) {
+        at = &array->chain[*at];
+    }
+    *at = array->chain[i];
+}
+
 static void remove_at(tlb_array *array, uint32_t i)
 {
+    if (array->chain) {
+        hash_out(array, i);
+    }
+    array->valid--;
     array->count[size_index(array->entries[i].size_log2)]--;
     array->tags[i] = 0;
     array->masks[i] = TAG_VALID;
+}
+
+static void drop_at(tlb_array *array, uint32_t i)
+{
+    remove_at(array, i);
+    if (array->dropped) {
+        array->dropped(array->dropped_user, array->which, &array->entries[i]);
+    }
 }
 
 /* The largest size of this TLB that the leaf has room for. */
@@ -138,8 +173,15 @@ bool tlb_array_fill(tlb_array *array, uint32_t va, const pe_tlb_entry *leaf, pe_
     array->tags[i] = tlb_tag(entry->va, entry->asid);
     array->masks[i] = TAG_VALID | (leaf->flags & PE_TF_NG ? TAG_ASID : 0) | (uint32_t)~offset_mask;
     array->count[size_index(size_log2)]++;
+    array->valid++;
+    if (array->chain) {
+        hash_in(array, i);
+    }
     array->used[i] = ++array->clock;
     array->recent = i;
+    if (evicts && array->dropped) {
+        array->dropped(array->dropped_user, array->which, gone);
+    }
     return evicts;
 }
 
@@ -157,27 +199,42 @@ static bool is_named(const pe_tlb_entry *e, pe_tlbi operation, uint32_t va, uint
     return false;
 }
 
+/* Whoever asks for maintenance of an address knows that address, not the other pieces of its leaf. */
+static bool is_another_piece(const pe_tlb_entry *e, pe_tlbi operation, uint32_t va)
+{
+    return (operation == PE_TLBI_MVA || operation == PE_TLBI_MVAA) && (e->va ^ va) >> e->size_log2;
+}
+
 uint32_t tlb_array_invalidate(tlb_array *array, pe_tlbi operation, uint32_t va, uint8_t asid)
 {
     uint32_t removed = 0;
-    for (uint32_t i = 0; i < array->params.entries; i++) {
-        if (array->tags[i] && is_named(&array->entries[i], operation, va, asid)) {
-            remove_at(array, i);
+    for (uint32_t i = 0; i < array->params.entries && array->valid; i++) {
+        const pe_tlb_entry *e = &array->entries[i];
+        if (array->tags[i] && is_named(e, operation, va, asid)) {
+            (is_another_piece(e, operation, va) ? drop_at : remove_at)(array, i);
             removed++;
         }
     }
     return removed;
 }
 
-void tlb_array_drop_pieces(tlb_array *array, const pe_tlb_entry *entry, void (*cb)(void *, pe_tlb_array, const pe_tlb_entry *), void *user, pe_tlb_array which)
+void tlb_array_drop_pieces(tlb_array *array, const pe_tlb_entry *entry)
 {
     const uint32_t outside = ~(uint32_t)((UINT64_C(1) << entry->size_log2) - 1);
-    for (uint32_t i = 0; i < array->params.entries; i++) {
+    for (uint32_t i = 0; i < array->params.entries && array->valid; i++) {
         const pe_tlb_entry *e = &array->entries[i];
         const bool same_space = e->asid == entry->asid && !((e->flags ^ entry->flags) & PE_TF_NG);
         if (array->tags[i] && same_space && !((e->va ^ entry->va) & outside)) {
-            remove_at(array, i);
-            if (cb) cb(user, which, e);
+            drop_at(array, i);
+        }
+    }
+}
+
+void tlb_array_drop_all(tlb_array *array)
+{
+    for (uint32_t i = 0; i < array->params.entries && array->valid; i++) {
+        if (array->tags[i]) {
+            drop_at(array, i);
         }
     }
 }

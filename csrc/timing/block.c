@@ -234,12 +234,12 @@ static void run_turn(pe_blocks *blocks, scoreboard *s, uint32_t load_cycles)
 
 /* Out of order the next blocks run while this one's last results are on their way, as far as the window reaches; what
  * no window hides is that each unit does one thing at a time. */
-static uint64_t once(pe_blocks *blocks, uint32_t load_cycles)
+static uint64_t once(pe_blocks *blocks, uint32_t load_cycles, uint64_t taken)
 {
     const pe_pipeline_params *p = &blocks->core.pipeline;
     scoreboard s = {0};
     run_turn(blocks, &s, load_cycles);
-    uint64_t cost = s.front;
+    uint64_t cost = s.front + taken;
     for (size_t i = 0; i < UNIT_NONE; i++) {
         cost = later(cost, s.busy[i]);
     }
@@ -273,10 +273,14 @@ pe_status pe_blocks_cost(pe_blocks *blocks, const void *code, size_t len, uint32
     }
     blocks_decode(blocks, code, len, address, thumb, out);
     const bool direct = out->branch == PE_BRANCH_DIRECT || out->branch == PE_BRANCH_CONDITIONAL;
-    uint64_t (*cost)(pe_blocks *, uint32_t) = direct && out->target == address ? one_more_turn : once;
-    out->cycles_x16 = sixteenths(cost(blocks, blocks->core.l1d.hit_cycles));
-    const uint32_t without = sixteenths(cost(blocks, 1));
+    const bool loop = direct && out->target == address;
+    const uint32_t hit = blocks->core.l1d.hit_cycles;
+    const uint64_t taken = blocks->core.pipeline.taken_branch_cycles * CYCLE;
+    out->cycles_x16 = sixteenths(loop ? one_more_turn(blocks, hit) : once(blocks, hit, 0));
+    const uint32_t without = sixteenths(loop ? one_more_turn(blocks, 1) : once(blocks, 1, 0));
     out->l1_x16 = out->cycles_x16 > without ? out->cycles_x16 - without : 0;
+    /* A loop of one block runs from the core's loop buffer: its fetch does not stop at the branch. */
+    out->taken_x16 = loop || out->branch == PE_BRANCH_NONE ? 0 : sixteenths(once(blocks, hit, taken)) - out->cycles_x16;
     return PE_OK;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Instructions as the pipeline sees them, between decoding (decode.c) and scheduling (block.c). */
+ * Instructions as the pipeline sees them, between decoding (decode.c, flow.c) and scheduling (block.c). */
 #ifndef PYEMU_TIMING_BLOCK_H
 #define PYEMU_TIMING_BLOCK_H
 
@@ -41,6 +41,8 @@ typedef struct block_op {
     uint8_t registers; /* of a load or store: how many words go */
 } block_op;
 
+#define FROM_LOAD UINT16_C(0x8000) /* on a load of this block */
+
 #define BLOCK_MAX_OPS      (PE_BLOCK_MAX_BYTES / 2)
 #define BLOCK_MAX_ACCESSES (16 * BLOCK_MAX_OPS)
 
@@ -60,11 +62,22 @@ struct pe_blocks {
     uint32_t nops;
     block_op ops[BLOCK_MAX_OPS];
     pe_block_access accesses[BLOCK_MAX_ACCESSES];
-    uint64_t retired[1024]; /* by window entry: when its last instruction was done */
+    uint16_t from[REG_COUNT]; /* by register: those of r0 to r14 at the start that it depends on, and FROM_LOAD */
+    uint64_t retired[1024];   /* by window entry: when its last instruction was done */
 };
 
 /* Fills ops and nops, and everything of out but the cycles. */
 void blocks_decode(pe_blocks *blocks, const uint8_t *code, size_t len, uint32_t address, bool thumb,
                    pe_block_cost *out);
+
+static inline bool block_conditional(const cs_arm *arm)
+{
+    return arm->cc != ARM_CC_AL && arm->cc != ARM_CC_INVALID;
+}
+
+/* Bits of capstone's register; 0 for one that the pipeline does not know. */
+uint64_t blocks_reg_bits(unsigned reg);
+/* flow.c: adds the accesses of blocks->insn, `offset` bytes into the block, and what its results depend on. */
+void blocks_flow(pe_blocks *blocks, block_op *op, bool thumb, uint32_t offset, pe_block_cost *out);
 
 #endif

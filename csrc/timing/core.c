@@ -138,6 +138,7 @@ static const struct {
     CYCLES(latency, coprocessor),
     KEY(memory, dram_ns, 0, 100000),
     KEY(memory, line_fill_entries, 1, PE_MAX_LINE_FILLS),
+    CYCLES(memory, line_transfer),
     KEY(memory, store_entries, 0, 1024),
     KEY(walk, cache_entries, 0, PE_MAX_WALK_ENTRIES),
     CYCLES(system, exception_entry),

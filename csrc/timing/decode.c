@@ -111,6 +111,8 @@ static const uint8_t CLASSES[ARM_INS_ENDING] = {
     [ARM_INS_VLDR] = OP_LOAD,
     [ARM_INS_VLDMIA] = OP_LOAD,
     [ARM_INS_VLDMDB] = OP_LOAD,
+    [ARM_INS_FLDMIAX] = OP_LOAD,
+    [ARM_INS_FLDMDBX] = OP_LOAD,
     [ARM_INS_VPOP] = OP_LOAD,
     [ARM_INS_VLD1] = OP_LOAD,
     [ARM_INS_VLD2] = OP_LOAD,
@@ -141,6 +143,8 @@ static const uint8_t CLASSES[ARM_INS_ENDING] = {
     [ARM_INS_VSTR] = OP_STORE,
     [ARM_INS_VSTMIA] = OP_STORE,
     [ARM_INS_VSTMDB] = OP_STORE,
+    [ARM_INS_FSTMIAX] = OP_STORE,
+    [ARM_INS_FSTMDBX] = OP_STORE,
     [ARM_INS_VPUSH] = OP_STORE,
     [ARM_INS_VST1] = OP_STORE,
     [ARM_INS_VST2] = OP_STORE,
@@ -196,7 +200,7 @@ static op_class class_of(const cs_insn *insn, const cs_arm *arm)
 
 /* ---- registers ---- */
 
-static uint64_t reg_bits(unsigned reg)
+uint64_t blocks_reg_bits(unsigned reg)
 {
     if (reg >= ARM_REG_R0 && reg <= ARM_REG_R12) {
         return REG_BIT(reg - ARM_REG_R0);
@@ -227,16 +231,78 @@ static uint64_t all_bits(const uint16_t *regs, uint8_t n)
 {
     uint64_t bits = 0;
     for (uint8_t i = 0; i < n; i++) {
-        bits |= reg_bits(regs[i]);
+        bits |= blocks_reg_bits(regs[i]);
     }
     return bits;
+}
+
+/* Results that are added to what their registers hold. */
+static bool accumulates(const cs_insn *insn)
+{
+    switch (insn->id) {
+    case ARM_INS_UMLAL:
+    case ARM_INS_UMAAL:
+    case ARM_INS_SMLAL:
+    case ARM_INS_SMLALBB:
+    case ARM_INS_SMLALBT:
+    case ARM_INS_SMLALTB:
+    case ARM_INS_SMLALTT:
+    case ARM_INS_SMLALD:
+    case ARM_INS_SMLALDX:
+    case ARM_INS_SMLSLD:
+    case ARM_INS_SMLSLDX:
+    case ARM_INS_VSWP:
+    case ARM_INS_VTRN:
+    case ARM_INS_VUZP:
+    case ARM_INS_VZIP: return true;
+    default: return false;
+    }
+}
+
+/* What capstone 5.0 does not say, or says wrongly, about registers. */
+static void correct_registers(const cs_insn *insn, const cs_arm *arm, bool thumb, block_op *op)
+{
+    const bool moves_in =
+        insn->id == ARM_INS_MRC || insn->id == ARM_INS_MRC2 || insn->id == ARM_INS_MRRC || insn->id == ARM_INS_MRRC2;
+    for (uint8_t i = 0; i < arm->op_count; i++) {
+        const cs_arm_op *operand = &arm->operands[i];
+        if (operand->type == ARM_OP_REG) {
+            const uint64_t bits = blocks_reg_bits((unsigned)operand->reg);
+            const bool written = moves_in || (!operand->access && op->class == OP_LOAD);
+            if (moves_in) {
+                op->reads &= ~bits;
+            }
+            op->writes |= written ? bits : 0;
+            op->reads |= !written && !operand->access && operand->reg != ARM_REG_APSR_NZCV ? bits : 0;
+        }
+        if (operand->shift.type >= ARM_SFT_ASR_REG) {
+            op->reads |= blocks_reg_bits(operand->shift.value);
+        } else if (operand->shift.type == ARM_SFT_RRX) {
+            op->reads |= REG_BIT(REG_FLAGS);
+        }
+    }
+    op->reads |= accumulates(insn) ? op->writes & ~REG_BIT(REG_FLAGS) : 0;
+    switch (insn->id) {
+    case ARM_INS_ADC:
+    case ARM_INS_SBC:
+    case ARM_INS_RSC: /* with S only */
+        op->writes &= insn->size == 4 && !(insn->bytes[thumb ? 0 : 2] & 0x10) ? ~REG_BIT(REG_FLAGS) : ~UINT64_C(0);
+        break;
+    case ARM_INS_RRX:
+    case ARM_INS_SEL: op->reads |= REG_BIT(REG_FLAGS); break;
+    case ARM_INS_MSR: op->writes |= REG_BIT(REG_FLAGS); break;
+    case ARM_INS_SVC: op->writes &= ~REG_BIT(14); break; /* that of another mode */
+    case ARM_INS_VPUSH: op->writes = REG_BIT(13); break;
+    case ARM_INS_VPOP: op->reads = REG_BIT(13); break;
+    default: break;
+    }
 }
 
 /* How many words an instruction moves: registers of a list, two for a doubleword. */
 static uint8_t words_moved(const cs_insn *insn, const cs_arm *arm)
 {
     uint8_t words = 0;
-    for (uint8_t i = 0; i < arm->op_count; i++) {
+    for (uint8_t i = 0; i < arm->op_count && arm->operands[i].type != ARM_OP_MEM; i++) {
         const cs_arm_op *op = &arm->operands[i];
         const bool in_d = op->type == ARM_OP_REG && op->reg >= ARM_REG_D0 && op->reg <= ARM_REG_D31;
         words = (uint8_t)(words + (op->type == ARM_OP_REG) + in_d);
@@ -254,6 +320,10 @@ static uint8_t words_moved(const cs_insn *insn, const cs_arm *arm)
     case ARM_INS_VLDMDB:
     case ARM_INS_VSTMIA:
     case ARM_INS_VSTMDB:
+    case ARM_INS_FLDMIAX:
+    case ARM_INS_FLDMDBX:
+    case ARM_INS_FSTMIAX:
+    case ARM_INS_FSTMDBX:
     case ARM_INS_STREX: /* the status register */
     case ARM_INS_STREXB:
     case ARM_INS_STREXH:
@@ -303,7 +373,7 @@ static void note_branch(const cs_insn *insn, const cs_arm *arm, uint64_t writes,
 {
     const cs_arm_op *last = &arm->operands[arm->op_count ? arm->op_count - 1 : 0];
     const bool direct = arm->op_count && last->type == ARM_OP_IMM;
-    const bool always = arm->cc == ARM_CC_AL || arm->cc == ARM_CC_INVALID;
+    const bool always = !block_conditional(arm);
     const bool table = insn->id == ARM_INS_TBB || insn->id == ARM_INS_TBH;
     const bool writes_pc = table || writes & REG_BIT(15);
     out->target = 0;
@@ -347,31 +417,33 @@ static void note_system(const cs_insn *insn, const cs_arm *arm, pe_block_cost *o
     }
 }
 
-static void note_insn(pe_blocks *blocks, csh handle, pe_block_cost *out)
+static void note_insn(pe_blocks *blocks, bool thumb, uint32_t offset, pe_block_cost *out)
 {
     const cs_insn *insn = blocks->insn;
     const cs_arm *arm = &insn->detail->arm;
     block_op *op = &blocks->ops[blocks->nops++];
     cs_regs read, write;
     uint8_t nread = 0, nwrite = 0;
-    blocks->regs_access(handle, insn, read, &nread, write, &nwrite);
+    blocks->regs_access(blocks->handle[thumb], insn, read, &nread, write, &nwrite);
     *op = (block_op){
         .reads = all_bits(read, nread),
         .writes = all_bits(write, nwrite),
         .class = (uint8_t)class_of(insn, arm),
         .registers = 1,
     };
-    if (arm->cc != ARM_CC_AL && arm->cc != ARM_CC_INVALID) {
+    if (block_conditional(arm)) {
         op->reads |= REG_BIT(REG_FLAGS);
     }
     if (arm->update_flags) {
         op->writes |= REG_BIT(REG_FLAGS);
     }
+    correct_registers(insn, arm, thumb, op);
     if (op->class == OP_LOAD || op->class == OP_STORE) {
         op->registers = words_moved(insn, arm);
         out->loads += op->class == OP_LOAD;
         out->stores += op->class == OP_STORE;
     }
+    blocks_flow(blocks, op, thumb, offset, out);
     note_system(insn, arm, out);
     note_branch(insn, arm, op->writes, out);
 }
@@ -382,9 +454,14 @@ void blocks_decode(pe_blocks *blocks, const uint8_t *code, size_t len, uint32_t 
     uint64_t at = address;
     blocks->nops = 0;
     *out = (pe_block_cost){0};
+    memset(blocks->from, 0, sizeof blocks->from);
+    for (unsigned r = 0; r <= 14; r++) {
+        blocks->from[r] = (uint16_t)REG_BIT(r);
+    }
     while (len) {
+        const uint32_t offset = (uint32_t)(at - address);
         if (blocks->disasm_iter(handle, &code, &len, &at, blocks->insn)) {
-            note_insn(blocks, handle, out);
+            note_insn(blocks, thumb, offset, out);
             continue;
         }
         uint16_t half = 0;
@@ -399,4 +476,7 @@ void blocks_decode(pe_blocks *blocks, const uint8_t *code, size_t len, uint32_t 
         at += step;
     }
     out->insns = blocks->nops;
+    for (unsigned r = 0; r <= 14; r++) {
+        out->loaded_regs |= blocks->from[r] & FROM_LOAD ? 1u << r : 0;
+    }
 }

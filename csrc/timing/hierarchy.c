@@ -6,11 +6,12 @@
 
 #include <stdlib.h>
 
-/* A line that leaves L2 leaves every L1D; what was dirty above goes to memory with it. */
-static void leave_l2(pe_caches *caches, uint64_t gone)
+/* A line that leaves L2 leaves every L1D; what was dirty above goes to memory with it.  Returns whether anything does.
+ */
+static bool leave_l2(pe_caches *caches, uint64_t gone)
 {
     if (gone == LINE_NONE) {
-        return;
+        return false;
     }
     const uint64_t base = gone >> LINE_FLAGS_SHIFT << caches->l2.line_shift;
     bool dirty_above = false;
@@ -27,23 +28,30 @@ static void leave_l2(pe_caches *caches, uint64_t gone)
     if (dirty_above && !(gone & LINE_DIRTY)) {
         caches->l2.stats.write_backs++;
     }
+    return dirty_above || gone & LINE_DIRTY;
 }
 
-static uint32_t l2_access(pe_caches *caches, uint64_t pa, unsigned write, bool allocate)
+static uint32_t l2_access(pe_caches *caches, uint32_t cpu, uint64_t pa, unsigned write, bool allocate)
 {
     pe_cache *l2 = &caches->l2;
+    pe_cache_stats *own = &caches->l2_by_cpu[cpu];
     const uint64_t line = cache_line(l2, pa);
     uint64_t *way = cache_find(l2, line);
     l2->stats.reads += !write;
     l2->stats.writes += write;
+    own->reads += !write;
+    own->writes += write;
     if (way) {
         *way |= write; /* LINE_DIRTY is 1 */
         return l2->params.hit_cycles;
     }
     l2->stats.read_misses += !write;
     l2->stats.write_misses += write;
+    own->read_misses += !write;
+    own->write_misses += write;
     if (allocate) {
-        leave_l2(caches, cache_fill(l2, line, write));
+        own->fills++;
+        own->write_backs += leave_l2(caches, cache_fill(l2, line, write));
     }
     return l2->params.hit_cycles + caches->dram_cycles;
 }
@@ -52,7 +60,7 @@ static uint32_t l2_access(pe_caches *caches, uint64_t pa, unsigned write, bool a
 static void write_back(pe_caches *caches, const pe_cache *l1, uint64_t way)
 {
     if (way != LINE_NONE && way & LINE_DIRTY) {
-        l2_access(caches, way >> LINE_FLAGS_SHIFT << l1->line_shift, 1, true);
+        l2_access(caches, (uint32_t)(l1 - caches->l1d), way >> LINE_FLAGS_SHIFT << l1->line_shift, 1, true);
     }
 }
 
@@ -86,7 +94,7 @@ uint32_t caches_load_slow(pe_caches *caches, uint32_t cpu, pe_cache *l1, uint64_
     const bool data = l1 == &caches->l1d[cpu];
     l1->stats.read_misses++;
     const bool shared = data && caches->ncpus > 1 && snoop(caches, cpu, line, false);
-    const uint32_t cycles = l2_access(caches, pa, 0, true);
+    const uint32_t cycles = l2_access(caches, cpu, pa, 0, true);
     const uint64_t gone = cache_fill(l1, line, shared ? LINE_SHARED : 0);
     if (data) {
         write_back(caches, l1, gone);
@@ -108,9 +116,9 @@ uint32_t caches_store_slow(pe_caches *caches, uint32_t cpu, uint64_t pa)
     }
     l1->stats.write_misses++;
     if (!l1->params.write_allocate) {
-        return l2_access(caches, pa, 1, caches->l2.params.write_allocate);
+        return l2_access(caches, cpu, pa, 1, caches->l2.params.write_allocate);
     }
-    const uint32_t cycles = l2_access(caches, pa, 0, true);
+    const uint32_t cycles = l2_access(caches, cpu, pa, 0, true);
     write_back(caches, l1, cache_fill(l1, line, LINE_DIRTY));
     return cycles;
 }
@@ -120,7 +128,7 @@ uint32_t caches_walk(pe_caches *caches, uint32_t cpu, uint64_t pa)
     if (caches->core.walk.through_l1d) {
         return caches_load(caches, cpu, &caches->l1d[cpu], pa);
     }
-    return l2_access(caches, pa, 0, true);
+    return l2_access(caches, cpu, pa, 0, true);
 }
 
 /* ---- the interface ---- */

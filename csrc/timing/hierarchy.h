@@ -12,6 +12,7 @@ struct pe_caches {
     pe_cache l1i[PE_MAX_CPUS];
     pe_cache l1d[PE_MAX_CPUS];
     pe_cache l2;
+    pe_cache_stats l2_by_cpu[PE_MAX_CPUS]; /* of accesses that this CPU made; not of maintenance */
 };
 
 uint32_t caches_load_slow(pe_caches *caches, uint32_t cpu, pe_cache *l1, uint64_t pa);

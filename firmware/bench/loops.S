@@ -3,7 +3,7 @@
  * exception, so that it also runs on a bare engine.
  *
  *   0x40010000  _start
- *   0x40010004  bench_select  0 integer, 1 hit, 2 miss, 3 fault, 4 miss in memory
+ *   0x40010004  bench_select  0 integer, 1 hit, 2 miss, 3 fault, 4 miss in memory, 5 mix
  *   0x40010008  bench_count   iterations; 0: the loop's default
  *   0x4001000c  bench_result  checksum
  *   bench_begin               reached once, when tables are made, the MMU is on and the loop comes next
@@ -12,7 +12,8 @@
  * An iteration: integer four rounds over four lanes (84 instructions); hit 16 loads and 16 stores on 32 pages
  * (41 instructions); miss 8 loads from 8 of 100,000 pages in random order (35 instructions), the pages sharing 1 MB of memory,
  * so that translation is what it costs; fault one load that aborts; miss in memory the same as miss, each page with
- * 4 KB of its own, so that caches of the host miss as well.
+ * 4 KB of its own, so that caches of the host miss as well; mix 20 loads and 12 stores among 82 instructions, on 16 KB
+ * over and over and on 256 KB line by line.
  */
     .syntax unified
     .arm
@@ -62,7 +63,7 @@ start:
     ldm r1, {r1, r2}
     cmp r0, #0
     moveq r0, r2
-    cmp r4, #4
+    cmp r4, #5
     bhi failed
     mov r5, #0
 bench_begin:
@@ -73,6 +74,7 @@ loops:
     .word miss, 125000
     .word fault, 1000000
     .word miss, 125000
+    .word mix, 1000000
 
 /* r0: checksum */
 finished:
@@ -231,6 +233,41 @@ hit:
     bic r6, r6, #0x1000
     add r5, r5, r10
     eor r5, r5, r6
+    subs r0, r0, #1
+    bne 1b
+    mov r0, r5
+    b finished
+    .ltorg
+
+/* Four rounds of 20 instructions, 8 of them loads and stores. */
+    .balign 64
+mix:
+    ldr r4, =DATA
+    ldr r6, =DATA + 0x100000
+    mov r7, #0
+    mov r8, #0
+1:  .rept 4
+    add r9, r4, r7
+    add r10, r6, r8
+    ldr r1, [r9]
+    ldr r2, [r9, #4]
+    eor r5, r5, r1
+    add r1, r1, #1
+    ldr r3, [r9, #8]
+    add r2, r2, r5
+    str r1, [r9]
+    ldr r11, [r10]
+    add r7, r7, #20
+    add r3, r3, r2
+    str r2, [r9, #4]
+    bic r7, r7, #0xc000
+    add r11, r11, r3
+    ldr r12, [r9, #12]
+    str r11, [r10]
+    add r8, r8, #64
+    bic r8, r8, #0xfc0000
+    eor r5, r5, r12, ror #3
+    .endr
     subs r0, r0, #1
     bne 1b
     mov r0, r5

@@ -9,6 +9,7 @@ from pyemu.kernel.config import KernelConfig
 from pyemu.kernel.layout import Layout, Range, ranges
 from pyemu.kernel.memory import Gfp, MemInfo, PageInfo, Zone, ZoneInfo
 from pyemu.mem import Memory
+from pyemu.mmu import Regime
 from pyemu.native import NativeError, check, check_handle, error, ffi, lib
 
 if TYPE_CHECKING:
@@ -74,7 +75,19 @@ class Kernel:
         """What the boot took from memory, ordered by physical address."""
         return ranges(lambda out, count: int(lib.pe_kernel_reservations(self.handle, out, count)))
 
+    def regime(self, cpu: int = 0) -> Regime:
+        """The registers with which a CPU translates now."""
+        err = error()
+        out = ffi.new("pe_regime *")
+        check(lib.pe_kernel_cpu_regime(self.handle, cpu, out, err), err)
+        return Regime.from_native(out)
+
     # ---- frames ----
+
+    @property
+    def pageblock_order(self) -> int:
+        """log2 of the pages whose migrate type is kept together."""
+        return int(lib.pe_kernel_pageblock_order(self.handle))
 
     def alloc_pages(self, order: int = 0, gfp: Gfp = Gfp.KERNEL) -> int:
         """The first page frame number of 2**order pages that touch; raises OutOfPages."""

@@ -359,10 +359,8 @@ class Machine:
         guest time goes on from where it was.
         """
         with Snapshot(path) as saved:
-            machine = None
-            config, core = saved_config(saved, timing, core)
+            machine = cls(*saved_config(saved, timing, core))
             try:
-                machine = cls(config, core)
                 for address, data in saved.memory():
                     machine.write_phys(address, data)
                 err = error()
@@ -371,8 +369,7 @@ class Machine:
                 symbols = saved.meta.get("symbols", {})
                 machine.symbols = Symbols.known({str(name): int(symbols[name]) for name in symbols})
             except (NativeError, TypeError, ValueError) as problem:
-                if machine is not None:
-                    machine.close()
+                machine.close()
                 raise UserError(f"{path}: damaged snapshot: {problem}") from None
             return machine
 

@@ -187,6 +187,14 @@ class Tlb(Face):
         """Maintenance as the guest asks for it; returns how many entries of the main TLB went."""
         return int(lib.pe_tlb_invalidate(self.own_handle, int(operation), va, asid))
 
+    def context_changed(self) -> None:
+        """CONTEXTIDR, DACR, PRRR, NMRR or a TTBR changed: empties the micro-TLBs of a core that does so."""
+        lib.pe_tlb_context_changed(self.handle)
+
+    def holds(self, which: TlbArray, va: int, asid: int = 0) -> bool:
+        """Whether an access would hit; changes nothing. STORE is LOAD where loads and stores share one."""
+        return bool(lib.pe_tlb_holds(self.handle, int(which), va, asid))
+
     def detect_stale(self, on: bool = True) -> None:
         """Whether each hit is compared with the fresh translation; off at first."""
         lib.pe_tlb_detect_stale(self.handle, on)

@@ -88,7 +88,8 @@ class Face:
 def load_capstone() -> None:
     """Load the libcapstone of the capstone package, for the C core to find in this process.
 
-    The package itself is slow to import, and loads with RTLD_DEEPBIND, which sanitizers refuse.
+    The package itself is slow to import, and loads with RTLD_DEEPBIND, which sanitizers refuse. Raises
+    :class:`NativeError` when there is none.
     """
     spec = find_spec("capstone")
     folders = [] if spec is None else spec.submodule_search_locations or []
@@ -96,4 +97,7 @@ def load_capstone() -> None:
         for path in sorted(Path(folder, "lib").glob("libcapstone.so*")):
             ctypes.CDLL(str(path))
             return
-    import capstone  # noqa: F401  (a package without a library of its own finds that of the system)
+    try:
+        import capstone  # noqa: F401  (a package without a library of its own finds that of the system)
+    except ImportError as problem:
+        raise NativeError(lib.PE_ERR_ENGINE, f"libcapstone does not load ({problem})") from None

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pyemu.native import check, check_handle, error, ffi, lib, load_capstone
 from pyemu.timing.cores import Core
 
-__all__ = ["BlockCost", "Blocks", "Branch"]
+__all__ = ["BlockAccess", "BlockCost", "Blocks", "Branch"]
 
 
 class Branch(IntEnum):
@@ -26,13 +26,33 @@ class Branch(IntEnum):
 
 
 @dataclass(frozen=True)
+class BlockAccess:
+    """One load or store as the engine makes it: a word of LDM or LDRD, an element of VLD2.
+
+    ``offset`` of its instruction, in bytes. ``address_regs``: numbers of those of r0 to r14 at the start of
+    the block that its address (or condition) depends on; ``after_load``: it depends on an earlier load of the
+    block too.
+    """
+
+    offset: int
+    store: bool
+    address_regs: frozenset[int]
+    after_load: bool
+
+
+@dataclass(frozen=True)
 class BlockCost:
     """``cycles`` of issue, dependencies and L1 hits, to a sixteenth; ``l1_cycles`` is the part that waiting
-    for L1 hits adds. System operations are counted only. ``target``: of a direct branch, else 0."""
+    for L1 hits adds. System operations are counted only. ``target``: of a direct branch, else 0.
+
+    ``accesses`` are in the order of execution when every condition holds; ``loaded_regs``: numbers of those
+    of r0 to r14 that at the end hold what was loaded, or was reckoned from it.
+    """
 
     insns: int
     cycles: Fraction
     l1_cycles: Fraction
+    taken_cycles: Fraction
     loads: int
     stores: int
     exclusives: int
@@ -44,6 +64,8 @@ class BlockCost:
     unknown: int
     branch: Branch
     target: int
+    accesses: tuple[BlockAccess, ...]
+    loaded_regs: frozenset[int]
 
 
 class Blocks:
@@ -66,6 +88,7 @@ class Blocks:
             insns=out.insns,
             cycles=Fraction(out.cycles_x16, 16),
             l1_cycles=Fraction(out.l1_x16, 16),
+            taken_cycles=Fraction(out.taken_x16, 16),
             loads=out.loads,
             stores=out.stores,
             exclusives=out.exclusives,
@@ -77,4 +100,13 @@ class Blocks:
             unknown=out.unknown,
             branch=Branch(out.branch),
             target=out.target,
+            accesses=tuple(
+                BlockAccess(a.offset, a.store, _registers(a.address_regs), a.after_load)
+                for a in lib.pe_blocks_accesses(self.handle)[0 : out.accesses]
+            ),
+            loaded_regs=_registers(out.loaded_regs),
         )
+
+
+def _registers(bits: int) -> frozenset[int]:
+    return frozenset(r for r in range(15) if bits >> r & 1)

@@ -30,6 +30,8 @@ _UNITS = {
     "replacement": "policy",
     "allocate": "boolean",
     "l1d": "boolean",
+    "maintenance": "boolean",
+    "context": "boolean",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pyemu.timing import read_core
+from tests import conftest
 from tests.conftest import ROOT, Completed
 from tests.machine.images import RAM, Segment, hello_elf, make_elf, words
 
@@ -246,3 +247,16 @@ def test_a_mistake_is_one_line_before_the_guest_runs(
     assert (done.status, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert part in done.stderr
     assert set(files.iterdir()) == there
+
+
+def test_without_a_disassembler_timing_is_a_broken_installation(run_pyemu: Run, files: Path) -> None:
+    without = (
+        "import pyemu.native; pyemu.native.find_spec = lambda name: None; sys.modules['capstone'] = None\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conftest, "PROGRAM", conftest.PROGRAM.replace("sys.exit", f"{without}sys.exit"))
+        assert run_pyemu("boot", "hello.elf", cwd=files).status == 0
+        done = run_pyemu("boot", "hello.elf", "--timing", "tlb", cwd=files)
+    assert (done.status, done.stdout, done.stderr.count("\n")) == (1, "", 1), done.stderr
+    assert "libcapstone does not load" in done.stderr
+    assert done.stderr.endswith("see pyemu doctor\n")

@@ -17,9 +17,9 @@ from tests.firmware.blobs import FIRMWARE
 ELF = FIRMWARE / "elf/bench-loops.elf"
 RAM_BASE, RAM_SIZE = 0x40000000, 512 << 20
 
-INTEGER, HIT, MISS, FAULT, MISS_IN_MEMORY = range(5)
+INTEGER, HIT, MISS, FAULT, MISS_IN_MEMORY, MIX = range(6)
 # Iterations; a miss iteration makes 8 loads, so that each of the 100,000 pages is visited once.
-LOOPS = {INTEGER: 2_000, HIT: 2_000, MISS: 12_500, MISS_IN_MEMORY: 12_500}
+LOOPS = {INTEGER: 2_000, HIT: 2_000, MISS: 12_500, MISS_IN_MEMORY: 12_500, MIX: 2_000}
 
 
 @dataclass(frozen=True)

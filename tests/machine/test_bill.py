@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pyemu.config import MIB, MachineConfig
 from pyemu.machine import Bill, Machine
 from pyemu.timing import Branch, Cost, Ledger, read_core
+from tests import conftest
 from tests.bills import check_bill
 from tests.conftest import run_command_line
 from tests.firmware.blobs import BLOBS, BY_NAME, Blob, compare_failures, parse_tap
@@ -171,8 +172,6 @@ def test_a_machine_whose_bill_does_not_add_up_fails_its_test(monkeypatch: pytest
 
 
 def test_runs_of_the_command_line_are_checked_too(tmp_path: Any) -> None:
-    from tests import conftest
-
     (tmp_path / "hello.elf").write_bytes(hello_elf())
     broken = (
         "import pyemu.timing.ledger as l; c = l.Ledger.clock; l.Ledger.clock = lambda s, n=0: c(s, n) + 1\n"

@@ -71,7 +71,7 @@ def test_user_mode_reads_the_cycle_counter_where_it_may() -> None:
     assert registers([*START, *write(PMUSERENR, 1), USER_MODE, READ[1]])[1] > 0
 
 
-def test_the_number_of_event_counters_is_that_of_the_engine() -> None:
+def test_the_number_of_event_counters_is_that_of_a_cortex_a15() -> None:
     r = registers([0xEE191F1C, *write(PMCR, 0xFFFF_FFF9), 0xEE192F1C])  # PMCR to r1, r2
-    assert (r[1] >> 11 & 31, r[1] & 0x3F) == (4, 0)
-    assert (r[2] >> 11 & 31, r[2] & 0x3F) == (4, 0x39)
+    assert (r[1] >> 11 & 31, r[1] & 0x3F) == (6, 0)
+    assert (r[2] >> 11 & 31, r[2] & 0x3F) == (6, 0x39)

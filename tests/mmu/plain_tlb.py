@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 MICRO, MAIN, MISS = 0, 1, 2
 READ, WRITE, FETCH = 0, 1, 2
+INSTRUCTION, LOAD, STORE = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,9 @@ class PlainArray:
     def __post_init__(self) -> None:
         self.sets = [[None] * self.ways for _ in range(self.entries // self.ways)]
 
+    def holds(self, va: int, asid: int) -> bool:
+        return any(leaf.matches(va, asid) for leaf in self.all())
+
     def find(self, va: int, asid: int) -> Leaf | None:
         for size in sorted(self.sizes):
             for slot in self.sets[va // size % len(self.sets)]:
@@ -72,13 +76,13 @@ class PlainArray:
         self.turn[index] = (way + 1) % self.ways
         return way
 
-    def drop(self, unwanted: Callable[[Leaf], bool]) -> int:
-        dropped = 0
+    def drop(self, unwanted: Callable[[Leaf], bool]) -> list[Leaf]:
+        dropped = []
         for slots in self.sets:
             for way, slot in enumerate(slots):
                 if slot and unwanted(slot[0]):
                     slots[way] = None
-                    dropped += 1
+                    dropped.append(slot[0])
         return dropped
 
     def all(self) -> list[Leaf]:
@@ -86,7 +90,7 @@ class PlainArray:
 
 
 class PlainTlb:
-    """The TLBs of a core; `leaf_of` stands for the walk and answers None where there is a fault."""
+    """The TLBs of a core. `dropped`: (array, va, ASID) of what left a micro-TLB without maintenance of it."""
 
     def __init__(self, core, numbers: Callable[[], Iterator[int]]) -> None:  # type: ignore[no-untyped-def]
         def array(group: str) -> PlainArray:
@@ -96,6 +100,12 @@ class PlainTlb:
         loads = array("micro_load")
         stores = array("micro_store") if core["micro_store.entries"] else loads
         self.micro = {READ: loads, WRITE: stores, FETCH: array("micro_instruction")}
+        self.arrays = {INSTRUCTION: self.micro[FETCH], LOAD: loads}
+        if stores is not loads:
+            self.arrays[STORE] = stores
+        self.dropped: list[tuple[int, int, int]] = []
+        self.flushed_by_maintenance = core["micro_tlbs.flushed_by_maintenance"]
+        self.flushed_by_context = core["micro_tlbs.flushed_by_context"]
         self.main = array("main_tlb")
         self.walk: list[tuple[int, int]] = []  # (stretch, ASID), least recently used first
         self.walk_entries = core["walk.cache_entries"]
@@ -103,18 +113,31 @@ class PlainTlb:
         self.walk_hits = 0
 
     def access(self, va: int, asid: int, access: int, leaf: Leaf | None) -> int:
-        micro = self.micro[access]
-        if micro.find(va, asid):
+        if self.micro[access].find(va, asid):
             return MICRO
         found = self.main.find(va, asid)
         if found:
-            micro.fill(va, found)
+            self.fill_micro(va, access, found)
             return MAIN
         if leaf:
-            self.fill(va, asid, leaf, micro)
+            self.fill(va, asid, access, leaf)
         return MISS
 
-    def fill(self, va: int, asid: int, leaf: Leaf, micro: PlainArray) -> None:
+    def fill_micro(self, va: int, access: int, leaf: Leaf) -> None:
+        gone = self.micro[access].fill(va, leaf)
+        if gone:
+            which = next(n for n, array in self.arrays.items() if array is self.micro[access])
+            self.dropped.append((which, gone.va, gone.asid))
+
+    def drop_micro(self, unwanted: Callable[[Leaf], bool]) -> None:
+        for which, array in self.arrays.items():
+            self.dropped += [(which, leaf.va, leaf.asid) for leaf in array.drop(unwanted)]
+
+    def context_changed(self) -> None:
+        if self.flushed_by_context:
+            self.drop_micro(lambda e: True)
+
+    def fill(self, va: int, asid: int, access: int, leaf: Leaf) -> None:
         if leaf.last_level and self.walk_entries:
             stretch = (va // self.reach, asid)
             if stretch in self.walk:
@@ -123,18 +146,12 @@ class PlainTlb:
             self.walk = [*self.walk, stretch][-self.walk_entries :]
         gone = self.main.fill(va, leaf)
         if gone:
-            for array in set(map(id, self.micro.values())):
-                for each in self.micro.values():
-                    if id(each) == array:
-                        each.drop(
-                            lambda e: (
-                                gone.covers(e.va) and e.asid == gone.asid and e.is_global == gone.is_global
-                            )
-                        )
-                        break
+            self.drop_micro(
+                lambda e: gone.covers(e.va) and e.asid == gone.asid and e.is_global == gone.is_global
+            )
         kept = self.main.find(va, asid)
         assert kept
-        micro.fill(va, kept)
+        self.fill_micro(va, access, kept)
 
     def invalidate(self, operation: str, va: int, asid: int) -> int:
         def unwanted(e: Leaf) -> bool:
@@ -147,8 +164,12 @@ class PlainTlb:
                 "MVAA": same_leaf,
             }[operation]
 
-        for each in self.micro.values():
+        if operation in ("MVA", "MVAA"):
+            self.drop_micro(lambda e: unwanted(e) and not e.covers(va))
+        for each in self.arrays.values():
             each.drop(unwanted)
+        if self.flushed_by_maintenance:
+            self.drop_micro(lambda e: True)
         self.walk = [
             (stretch, owner)
             for stretch, owner in self.walk
@@ -158,4 +179,4 @@ class PlainTlb:
                 or (operation in ("MVA", "MVAA") and stretch == va // self.reach)
             )
         ]
-        return self.main.drop(unwanted)
+        return len(self.main.drop(unwanted))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -43,6 +46,9 @@ entries = {{ value = 16, unit = "entries", source = "assumed" }}
 ways = {{ value = 2, unit = "ways", source = "assumed" }}
 page_bytes = {{ value = {sizes}, unit = "bytes", source = "assumed" }}
 replacement = {{ value = "{policy}", unit = "policy", source = "assumed" }}
+[{name}.micro_tlbs]
+flushed_by_maintenance = {{ value = {maintenance}, unit = "boolean", source = "assumed" }}
+flushed_by_context = {{ value = {context}, unit = "boolean", source = "assumed" }}
 [{name}.walk]
 cache_entries = {{ value = {walk}, unit = "entries", source = "assumed" }}
 """
@@ -52,12 +58,14 @@ cache_entries = {{ value = {walk}, unit = "entries", source = "assumed" }}
 def small_cores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Core]:
     path: Path = tmp_path_factory.mktemp("cores") / "small.toml"
     every = "[4096, 65536, 0x100000, 0x200000, 0x1000000, 0x40000000]"
-    cases = [("lru", 4, every, 3), ("round-robin", 0, every, 0), ("random", 2, "[4096, 0x100000]", 2)]
+    cases = [
+        ("lru", 4, every, 3, "false", "true"),
+        ("round-robin", 0, every, 0, "true", "true"),
+        ("random", 2, "[4096, 0x100000]", 2, "false", "false"),
+    ]
+    names = ("policy", "stores", "sizes", "walk", "maintenance", "context")
     path.write_text(
-        "".join(
-            SMALL.format(name=policy, policy=policy, stores=stores, sizes=sizes, walk=walk)
-            for policy, stores, sizes, walk in cases
-        )
+        "".join(SMALL.format(name=case[0], **dict(zip(names, case, strict=True))) for case in cases)
     )
     return dict(load_cores(path))
 
@@ -86,12 +94,27 @@ def leaf(va: int, asid: int) -> Leaf:
 
 
 accesses = st.tuples(st.just("access"), st.integers(0, 159), st.integers(0, 2), st.sampled_from(Access))
-invalidates = st.tuples(
-    st.sampled_from([each.name for each in TlbInvalidate]),
+others = st.tuples(
+    st.sampled_from([*(each.name for each in TlbInvalidate), "context", "context"]),
     st.integers(0, 159),
     st.integers(0, 2),
     st.just(Access.READ),
 )
+
+
+@contextmanager
+def dropped_by(tlb: Tlb) -> Iterator[list[tuple[int, int, int]]]:
+    """A list that gets (array, va, ASID) of each entry that leaves a micro-TLB unasked."""
+    dropped: list[tuple[int, int, int]] = []
+
+    @ffi.callback("pe_tlb_dropped")
+    def report(_user: Any, which: int, entry: Any) -> None:
+        held = any(e.va == entry.va and e.asid == entry.asid for e in tlb.entries(TlbArray(which)))
+        dropped.append((which, entry.va, -1 if held else entry.asid))  # no step has such an ASID
+
+    lib.pe_tlb_on_drop(tlb.handle, report, ffi.NULL)
+    yield dropped
+    lib.pe_tlb_on_drop(tlb.handle, ffi.NULL, ffi.NULL)
 
 
 def address(number: int) -> int:
@@ -103,19 +126,27 @@ def address(number: int) -> int:
 @settings(max_examples=200, deadline=None)
 @given(
     st.sampled_from(["lru", "round-robin", "random"]),
-    st.lists(st.one_of(accesses, accesses, accesses, accesses, invalidates), max_size=150),
+    st.lists(st.one_of(accesses, accesses, accesses, accesses, others), max_size=150),
 )
 def test_any_mix_of_accesses_and_maintenance_leaves_the_same_entries(
     small_cores: dict[str, Core], policy: str, steps: list[tuple[str, int, int, Access]]
 ) -> None:
     tlb, plain = Tlb(small_cores[policy]), PlainTlb(small_cores[policy], random_numbers)
-    for verb, number, asid, access in steps:
-        va = address(number)
-        if verb == "access":
-            result = tlb.access(va, translation(va), asid=asid, access=access)
-            assert result.level == plain.access(va, asid, access, leaf(va, asid))
-        else:
-            assert tlb.invalidate(TlbInvalidate[verb], va, asid) == plain.invalidate(verb, va, asid)
+    with dropped_by(tlb) as dropped:
+        for verb, number, asid, access in steps:
+            va = address(number)
+            for which, micro in ((TlbArray.INSTRUCTION, Access.FETCH), (TlbArray.STORE, Access.WRITE)):
+                assert tlb.holds(which, va, asid) == plain.micro[micro].holds(va, asid)
+            assert tlb.holds(TlbArray.MAIN, va, asid) == plain.main.holds(va, asid)
+            if verb == "access":
+                result = tlb.access(va, translation(va), asid=asid, access=access)
+                assert result.level == plain.access(va, asid, access, leaf(va, asid))
+            elif verb == "context":
+                tlb.context_changed()
+                plain.context_changed()
+            else:
+                assert tlb.invalidate(TlbInvalidate[verb], va, asid) == plain.invalidate(verb, va, asid)
+            assert sorted(dropped) == sorted(plain.dropped)
     arrays = [(TlbArray.MAIN, plain.main), (TlbArray.LOAD, plain.micro[Access.READ])]
     arrays.append((TlbArray.INSTRUCTION, plain.micro[Access.FETCH]))
     for which, expected in arrays:
@@ -327,20 +358,54 @@ def test_with_the_mmu_off_no_tlb_is_asked() -> None:
     assert sum(tlb.stats().lookups) == 0
 
 
-def test_an_evicted_entry_is_reported_and_leaves_the_micro_tlbs() -> None:
+def test_an_entry_that_the_main_tlb_evicts_leaves_the_micro_tlbs_and_that_is_reported() -> None:
     tlb = Tlb(read_core("cortex-a15"))
-    gone: list[tuple[int, int]] = []
-    report = ffi.callback("void(void *, const pe_tlb_entry *)", lambda _, e: gone.append((e.va, e.asid)))
-    lib.pe_tlb_on_evict(tlb.handle, report, ffi.NULL)
     sets = 512 // 4
-    for n in range(5):  # four ways, round robin: the first goes
-        va = n * sets << 12
-        tlb.access(va, page(va, va), asid=7)
-    assert gone == [(0, 7)]
-    assert 0 not in {e.va for e in [*tlb.entries(), *tlb.entries(TlbArray.LOAD)]}
-    assert tlb.stats().evictions == 1
-    tlb.invalidate(TlbInvalidate.ALL)
-    assert len(gone) == 1
+    with dropped_by(tlb) as dropped:
+        for n in range(5):  # four ways, round robin: the first goes
+            va = n * sets << 12
+            tlb.access(va, page(va, va), asid=7)
+        assert dropped == [(TlbArray.LOAD, 0, 7)]
+        assert 0 not in {e.va for e in [*tlb.entries(), *tlb.entries(TlbArray.LOAD)]}
+        assert tlb.stats().evictions == 1
+        tlb.invalidate(TlbInvalidate.ALL)
+        assert len(dropped) == 1
+
+
+def test_an_entry_that_makes_room_in_a_micro_tlb_is_reported_with_its_array() -> None:
+    tlb = Tlb(read_core("cortex-a15"))
+    with dropped_by(tlb) as dropped:
+        for access in (Access.FETCH, Access.WRITE):
+            for n in range(33):
+                tlb.access(n << 12, page(n << 12, 0), access=access)
+        assert dropped == [(TlbArray.INSTRUCTION, 0, 0), (TlbArray.STORE, 0, 0)]
+    assert [tlb.holds(which, 0) for which in TlbArray] == [False, False, False, True, True]
+
+
+def test_maintenance_of_an_address_reports_the_other_pieces_of_its_leaf() -> None:
+    tlb = Tlb(read_core("cortex-a15"))
+    size = 2 * MIB
+    for va in (0, 0x1000, 0x2000, size):
+        tlb.access(va, page(va, va, size=size, level=2))
+    with dropped_by(tlb) as dropped:
+        tlb.invalidate(TlbInvalidate.MVA, 0x1004)
+        assert dropped == [(TlbArray.LOAD, 0, 0), (TlbArray.LOAD, 0x2000, 0)]
+
+
+@pytest.mark.parametrize(("name", "maintenance", "context"), [("cortex-a15", 1, 2), ("cortex-a7", 0, 0)])
+def test_some_cores_empty_their_micro_tlbs_at_maintenance_and_changes_of_context(
+    name: str, maintenance: int, context: int
+) -> None:
+    tlb = Tlb(read_core(name))
+    for changes, left in (
+        (lambda: tlb.invalidate(TlbInvalidate.MVA, 0), maintenance),
+        (tlb.context_changed, context),
+    ):
+        for va in (0, 0x1000):
+            tlb.access(va, page(va, va))
+        changes()
+        assert len(tlb.entries(TlbArray.LOAD)) == left
+    assert {e.va for e in tlb.entries()} == {0, 0x1000}
 
 
 STALE = [

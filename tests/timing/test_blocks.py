@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +12,7 @@ from hypothesis import strategies as st
 from pyemu.native import NativeError
 from pyemu.timing import Core, load_cores, read_core
 from pyemu.timing.blocks import BlockCost, Blocks, Branch
+from tests.timing.disassembly import disassemble
 
 A15, A7, A9 = "cortex-a15", "cortex-a7", "cortex-a9"
 BASE = 0x8000
@@ -182,22 +179,9 @@ def cost(blocks: Blocks, name: str) -> BlockCost:
     return blocks.cost(bytes.fromhex(CODE[name][1]), BASE, thumb=name in THUMB)
 
 
-DISASSEMBLE = """
-import capstone, json, sys
-modes = {False: capstone.CS_MODE_ARM, True: capstone.CS_MODE_THUMB}
-for code, thumb in json.load(sys.stdin):
-    found = capstone.Cs(capstone.CS_ARCH_ARM, modes[thumb]).disasm(bytes.fromhex(code), %d)
-    print("; ".join(f"{insn.mnemonic} {insn.op_str}" for insn in found))
-"""
-
-
 def test_the_bytes_here_are_the_instructions_named() -> None:
-    # In a process of its own: the package loads its library in a way that sanitizers refuse.
-    asked = json.dumps([(code, name in THUMB) for name, (_, code) in CODE.items()])
-    environment = {name: text for name, text in os.environ.items() if name != "LD_PRELOAD"}
-    command = [sys.executable, "-c", DISASSEMBLE % BASE]
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.splitlines() == [text for text, _ in CODE.values()]
+    found = disassemble([(code, name in THUMB) for name, (_, code) in CODE.items()], BASE)
+    assert found == [text for text, _ in CODE.values()]
 
 
 CYCLES = [
@@ -224,6 +208,12 @@ def test_a_block_costs_what_the_pipeline_of_the_core_makes_of_it(
     blocks: dict[str, Blocks], name: str, a15: int, a7: int, a9: int
 ) -> None:
     assert [cost(blocks[core], name).cycles for core in (A15, A7, A9)] == [a15, a7, a9]
+
+
+def test_a_taken_branch_stops_the_fetch_unless_it_makes_a_loop_of_one_block(blocks: dict[str, Blocks]) -> None:
+    assert cost(blocks[A15], "b").taken_cycles == 1
+    assert cost(blocks[A15], "chain").taken_cycles == 0
+    assert cost(blocks[A15], "independent").taken_cycles == 0
 
 
 def test_waiting_for_l1_is_shown_apart(blocks: dict[str, Blocks]) -> None:

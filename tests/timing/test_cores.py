@@ -52,7 +52,6 @@ PUBLISHED = {
         "micro_load.miss_cycles": 7,
         "main_tlb.entries": 128,
         "main_tlb.ways": 2,
-        "walk.cache_entries": 0,
     },
 }
 

@@ -122,13 +122,16 @@ static uint32_t square_root(uint64_t value)
     return root;
 }
 
+/* hugepage_init: THP is off by default where memory is less. */
+#define THP_MIN_PAGES (512u << (20 - PAGE_SHIFT))
+
 /* init_per_zone_wmark_min; with THP set_recommended_min_free_kbytes.  In pages. */
 static uint32_t min_free_pages(const struct pe_kernel *k, uint32_t lowmem)
 {
     uint32_t kilobytes = square_root((uint64_t)lowmem * 4 * 16);
     kilobytes = kilobytes < 128 ? 128 : kilobytes > 262144 ? 262144 : kilobytes;
     uint32_t pages = kilobytes / 4;
-    if (k->config.flags & PE_KERNEL_THP) {
+    if (k->config.flags & PE_KERNEL_THP && lowmem + k->zones[PE_ZONE_HIGHMEM].managed >= THP_MIN_PAGES) {
         /* One zone; two pageblocks, and one for each pair of the three movable types. */
         uint32_t recommended = (2 + 3 * 3) << k->frames.pageblock_order;
         recommended = recommended < lowmem / 20 ? recommended : lowmem / 20;

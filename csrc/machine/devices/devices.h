@@ -52,10 +52,23 @@ typedef struct timer_state {
     uint32_t cntkctl;
 } timer_state;
 
-typedef struct cycle_state {
-    uint64_t since; /* ns: up to here `count` is counted */
+#define PMU_COUNTERS 6 /* of events (Cortex-A15; Cortex-A7 has 4 of them) */
+typedef struct pmu_counter {
+    uint64_t since; /* what the event had counted when `count` was brought up to date */
     uint32_t count;
-} cycle_state;
+    uint32_t type; /* PMXEVTYPER */
+} pmu_counter;
+
+typedef struct pmu_state {
+    pmu_counter counter[PMU_COUNTERS + 1]; /* the last one is PMCCNTR */
+    uint64_t contextidr_writes, ttbr_writes;
+    uint32_t control;                         /* PMCR */
+    uint32_t enabled, overflowed, interrupts; /* a bit for each counter; PMCCNTR: 31 */
+    uint32_t selected, user;                  /* PMSELR, PMUSERENR */
+    uint32_t divided;                         /* cycles counted towards the next 64 */
+    uint32_t filtered;                        /* counters that do not count at every privilege */
+    uint32_t privileged;                      /* what is executed now */
+} pmu_state;
 
 #define UART_FIFO 16
 typedef struct uart_state {
@@ -87,7 +100,7 @@ typedef struct fw_cfg_state {
 typedef struct board_state {
     gic_state gic;
     timer_state timer[PE_MAX_CPUS];
-    cycle_state cycles[PE_MAX_CPUS];
+    pmu_state pmu[PE_MAX_CPUS];
     uart_state uart;
     rtc_state rtc;
     gpio_state gpio;

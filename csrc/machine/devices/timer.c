@@ -22,6 +22,7 @@ void timer_update(pe_machine *m, uint32_t cpu)
     const uint64_t count = timer_count(m);
     gic_set_level(m, cpu, BOARD_IRQ_PHYS_TIMER, output(&t->phys, count));
     gic_set_level(m, cpu, BOARD_IRQ_VIRT_TIMER, output(&t->virt, count));
+    pmu_update(m->cpu[cpu]);
 }
 
 void timer_update_all(pe_machine *m)
@@ -56,7 +57,7 @@ static uint64_t channel_event(const timer_channel *channel, uint64_t count, bool
 uint64_t timer_next_event(const pe_machine *m)
 {
     const uint64_t count = timer_count(m);
-    uint64_t next = NEVER;
+    uint64_t next = pmu_next_event(m);
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         const timer_state *t = &m->board.timer[i];
         const uint32_t level = m->board.gic.cpu[i].level;

@@ -56,6 +56,7 @@ static inline void follow_branch(const timed_machine *t, timed_cpu *c, const tim
     if (__builtin_expect(predictor_resolve(c->predictor, (pe_branch)code->branch, at, next, after), 0)) {
         ledger_add(c->account, c->privileged, PE_COST_BRANCHES, t->core.pipeline.mispredict_cycles);
     }
+    c->rest[c->privileged] += next == after ? 0 : code->taken_x16; /* with the next block */
     if (__builtin_expect(code->branch == PE_BRANCH_EXCEPTION_RETURN && next != after, 0)) {
         bill_exception_return(t, c);
     }
@@ -111,6 +112,12 @@ static void run_unknown(pe_cpu *cpu, timed_cpu *c, uint32_t va, uint32_t size)
     c->account->bill[c->privileged].events[PE_COST_INSTRUCTIONS] += insns - 1;
 }
 
+static void __attribute__((noinline)) change_privilege(pe_cpu *cpu, bool privileged)
+{
+    cpu->timed->privileged = privileged;
+    pmu_change_privilege(cpu, privileged);
+}
+
 void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
 {
     (void)uc;
@@ -123,7 +130,10 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     if (__builtin_expect(cpu->insns >= cpu->deadline || c->account->clock >= c->deadline, 0) && run_block_ends(cpu)) {
         return;
     }
-    c->privileged = (*c->mode & CPSR_MODE) != MODE_USR;
+    const bool privileged = (*c->mode & CPSR_MODE) != MODE_USR;
+    if (__builtin_expect(privileged != c->privileged, 0)) {
+        change_privilege(cpu, privileged);
+    }
     c->next_access = 0;
     *c->unsynced = 1; /* the engine clears it whenever it starts */
     if (__builtin_expect(va >> 12 != c->page, 0) && !timed_enter_page(cpu, va)) {
@@ -145,9 +155,13 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     }
 }
 
-void timed_exception(pe_cpu *cpu)
+void timed_exception(pe_cpu *cpu, uint32_t target)
 {
     timed_cpu *c = cpu->timed;
+    timed_finish(cpu, target);
+    if (!c->privileged) {
+        change_privilege(cpu, true);
+    }
     c->executed.exceptions++;
     ledger_add(c->account, true, PE_COST_EXCEPTIONS, cpu->machine->timed->core.system.exception_entry_cycles);
 }

@@ -97,6 +97,7 @@ static uint32_t decode(pe_cpu *cpu, uint32_t va, uint32_t size)
         .loaded_regs = (uint16_t)cost.loaded_regs,
         .thumb = *cpu->thumb,
         .branch = (uint8_t)cost.branch,
+        .taken_x16 = (uint16_t)cost.taken_x16,
     };
     if (!keep_extra(page, &cost, &code) || !keep_accesses(t, page, &cost, &code) ||
         !append(&page->code, sizeof code, page->code.count ? 1 : 2)) {

@@ -31,36 +31,40 @@ static bool waits_for_miss(const timed_cpu *c)
     return (access->after_load && c->missed) || access->address_regs & c->missed_regs;
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
 static uint64_t load_wait(const timed_machine *t, pe_cpu *cpu, timed_cpu *c, uint32_t latency)
 {
+    const pe_memory_params *memory = &t->core.memory;
     const uint32_t window = t->core.pipeline.window_entries;
     const uint64_t now = c->account->clock;
-    const bool alone = !window || waits_for_miss(c);
-    if (alone || cpu->insns - c->group_insns >= window) {
-        const uint64_t wait = alone ? latency : latency > t->hidden_cycles ? latency - t->hidden_cycles : 0;
-        c->group_insns = cpu->insns;
-        c->group_stalls = wait;
-        c->fills[c->fill_next] = now + latency;
-        c->fill_next = c->fill_next + 1 == t->core.memory.line_fill_entries ? 0 : c->fill_next + 1;
-        return wait;
-    }
-    uint64_t begin = now - c->group_stalls; /* when it would have come had nothing waited since the first */
-    begin = begin > c->fills[c->fill_next] ? begin : c->fills[c->fill_next];
-    const uint64_t end = begin + latency;
-    const uint64_t wait = end > now + t->hidden_cycles ? end - now - t->hidden_cycles : 0;
-    c->group_stalls += wait;
+    const bool alone = !window || waits_for_miss(c), first = alone || cpu->insns - c->group_insns >= window;
+    /* Without the others' waits it would have come that much earlier. */
+    const uint64_t begin = later(first ? now : now - c->group_stalls, c->fills[c->fill_next]);
+    const uint64_t end = later(begin + latency, c->transferred + memory->line_transfer_cycles);
+    const uint64_t hidden = now + (alone ? 0 : t->hidden_cycles), wait = end > hidden ? end - hidden : 0;
+    c->transferred = end;
     c->fills[c->fill_next] = end;
-    c->fill_next = c->fill_next + 1 == t->core.memory.line_fill_entries ? 0 : c->fill_next + 1;
+    c->fill_next = c->fill_next + 1 == memory->line_fill_entries ? 0 : c->fill_next + 1;
+    if (first) {
+        c->group_insns = cpu->insns;
+        c->group_stalls = 0;
+    }
+    c->group_stalls += wait;
     return wait;
 }
 
 static uint64_t store_wait(const timed_machine *t, timed_cpu *c, uint32_t latency)
 {
     const pe_memory_params *memory = &t->core.memory;
-    const uint64_t now = c->account->clock, each = latency / memory->line_fill_entries;
-    c->stores_done = (c->stores_done > now ? c->stores_done : now) + each;
-    const uint64_t room = memory->store_entries * each;
-    return c->stores_done > now + room ? c->stores_done - now - room : 0;
+    const uint64_t now = c->account->clock;
+    const uint64_t each = later(latency / memory->line_fill_entries, memory->line_transfer_cycles);
+    c->stores_done = later(c->stores_done, now) + each;
+    const uint64_t room = now + memory->store_entries * each;
+    return c->stores_done > room ? c->stores_done - room : 0;
 }
 
 /* ---- data ---- */
@@ -113,6 +117,9 @@ void timed_memory_hook(uc_engine *uc, uc_mem_type type, uint64_t pa, int size, i
     timed_cpu *c = cpu->timed;
     pe_cache *l1 = &cpu->machine->timed->caches->l1d[cpu->index];
     c->next_access++;
+    if (__builtin_expect(!cpu->unsynced, 0)) {
+        fill_forget_it_state(cpu); /* the engine has restored its state for us */
+    }
     uint64_t *way = cache_find(l1, cache_line(l1, pa));
     if (type == UC_MEM_READ) {
         if (__builtin_expect(way && c->data_cached, 1)) {

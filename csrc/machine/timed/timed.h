@@ -26,6 +26,7 @@ typedef struct timed_code {
     uint32_t access; /* index of the first */
     bool thumb;
     uint8_t branch; /* pe_branch */
+    uint16_t taken_x16;
 } timed_code;
 _Static_assert(sizeof(timed_code) == 32, "two blocks to a cache line");
 
@@ -90,6 +91,7 @@ struct timed_cpu {
     uint16_t missed_regs; /* hold what the block before loaded, if it missed */
     bool missed;          /* a load of this block missed */
     uint8_t unread;
+    uint64_t transferred; /* when the latest line came from L2 */
     uint64_t stores_done; /* when every store so far has its line */
 
     pe_tlb *tlb;
@@ -131,7 +133,8 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
 void timed_finish(pe_cpu *cpu, uint32_t next);
 /* It ended by an exception or a trap before `next`: bills what was executed. */
 void timed_cut(pe_cpu *cpu, uint32_t next);
-void timed_exception(pe_cpu *cpu);
+/* An exception is taken, whose vector is at `target`. */
+void timed_exception(pe_cpu *cpu, uint32_t target);
 /* A write of a system register that was trapped: the block's cost does not hold it. */
 void timed_trap(pe_cpu *cpu, cp15_reg reg);
 

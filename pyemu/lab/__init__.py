@@ -1,0 +1,1 @@
+"""The laboratory: micro-benchmarks under the cycle model, their curves, and what was published."""
