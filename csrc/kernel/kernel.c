@@ -51,7 +51,7 @@ static pe_status init(struct pe_kernel *k, const pe_kernel_config *config, pe_er
     for (uint32_t i = 0; i < k->config.cpus; i++) {
         regime_of(k, NULL, &k->cpus[i].regime);
     }
-    return PE_OK;
+    return processes_init(k, err);
 }
 
 pe_kernel *pe_kernel_new(const pe_kernel_config *config, pe_mem *mem, pe_machine *machine, pe_error *err)
@@ -73,6 +73,7 @@ pe_kernel *pe_kernel_new(const pe_kernel_config *config, pe_mem *mem, pe_machine
 void pe_kernel_free(pe_kernel *k)
 {
     if (k) {
+        processes_release(k);
         free(k->pgd_slabs.slab);
         zones_release(k);
         bill_release(k);
