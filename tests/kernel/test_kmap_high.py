@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pyemu.config import GIB, MIB
 from pyemu.kernel import Gfp, Kernel, KernelConfig
-from pyemu.kernel.context import ContextChange, disabled, occupy_lock
+from pyemu.kernel.context import Disabled, disabled, occupied
 from pyemu.kernel.kmap import (
     kmap,
     kmap_local,
@@ -152,11 +152,11 @@ def test_kunmap_of_what_is_not_mapped_is_reported() -> None:
         assert (report.kind, report.count) == (ReportKind.UNBALANCED, 2)
 
 
-@pytest.mark.parametrize("change", [ContextChange.PREEMPT_DISABLE, ContextChange.IRQ_DISABLE])
-def test_kmap_may_sleep(change: ContextChange) -> None:
+@pytest.mark.parametrize("section", [Disabled.PREEMPTION, Disabled.IRQS])
+def test_kmap_may_sleep(section: Disabled) -> None:
     with model() as kernel:
         (pfn,) = highmem_pages(kernel, 1)
-        with disabled(kernel, change):
+        with disabled(kernel, section):
             kmap(kernel, pfn)
         (report,) = read_reports(kernel)
         assert report.kind is ReportKind.SLEEPING_FUNCTION
@@ -284,22 +284,21 @@ def test_kmap_turns_interrupts_off_around_its_lock_only_where_kmap_high_get_need
 def test_trylock_gives_up_where_a_lock_is_not_free_and_interrupts_are_off(lock: Lock) -> None:
     with model(preemption="rt", highpte=True, remedy="trylock") as kernel:
         (pfn,) = highmem_pages(kernel, 1)
-        occupy_lock(kernel, lock)
-        with disabled(kernel, ContextChange.IRQ_DISABLE):
-            assert kmap_local(kernel, pfn) is None
-        assert not read_reports(kernel)
-        va = kmap_local(kernel, pfn)  # where it may sleep, it waits
-        assert va is not None
-        kunmap_local(kernel, va)
-        occupy_lock(kernel, lock, False)
-        with disabled(kernel, ContextChange.IRQ_DISABLE):
+        with occupied(kernel, lock):
+            with disabled(kernel, Disabled.IRQS):
+                assert kmap_local(kernel, pfn) is None
+            assert not read_reports(kernel)
+            va = kmap_local(kernel, pfn)  # where it may sleep, it waits
+            assert va is not None
+            kunmap_local(kernel, va)
+        with disabled(kernel, Disabled.IRQS):
             assert kmap_local(kernel, pfn) is not None
 
 
 def test_a_trylock_is_not_allowed_in_hardirq_on_rt() -> None:
     with model(preemption="rt", highpte=True, remedy="trylock") as kernel:
         (pfn,) = highmem_pages(kernel, 1)
-        with disabled(kernel, ContextChange.HARDIRQ_ENTER):
+        with disabled(kernel, Disabled.HARDIRQ):
             va = kmap_local(kernel, pfn)
         assert va is not None
         assert {(report.kind, report.lock) for report in read_reports(kernel)} == {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pyemu.config import GIB, MIB
 from pyemu.kernel import Gfp, Kernel, KernelConfig
-from pyemu.kernel.context import ContextChange, change_context, disabled, read_context
+from pyemu.kernel.context import Disabled, disabled, read_context
 from pyemu.kernel.kmap import (
     kmap,
     kmap_atomic,
@@ -22,6 +22,7 @@ from pyemu.kernel.kmap import (
 )
 from pyemu.kernel.reports import ReportKind, read_reports
 from pyemu.mmu import Access, translate
+from pyemu.native import check, error, lib
 
 PAGE = 4096
 PREEMPTION = ("none", "voluntary", "full", "rt")
@@ -46,6 +47,11 @@ def mapped(kernel: Kernel, pfn: int) -> int:
 
 def reported(kernel: Kernel) -> list[ReportKind]:
     return [report.kind for report in read_reports(kernel)]
+
+
+def enable_interrupts(kernel: Kernel) -> None:
+    err = error()
+    check(lib.pe_kernel_context_change(kernel.handle, lib.PE_CONTEXT_IRQ_ENABLE, err), err)
 
 
 # ---- where windows are, and what reads them ----
@@ -275,10 +281,10 @@ def test_a_failed_kmap_atomic_leaves_the_context_as_it_was() -> None:
 def test_a_window_in_hardirq_with_interrupts_on_is_reported() -> None:
     with model() as kernel:
         pfn = highmem_page(kernel)
-        with disabled(kernel, ContextChange.HARDIRQ_ENTER):
+        with disabled(kernel, Disabled.HARDIRQ):
             kunmap_local(kernel, mapped(kernel, pfn))
             assert not reported(kernel)
-            change_context(kernel, ContextChange.IRQ_ENABLE)
+            enable_interrupts(kernel)
             kunmap_local(kernel, mapped(kernel, pfn))
         assert reported(kernel) == [ReportKind.HARDIRQ_WITH_IRQS_ON]
         assert not read_context(kernel).irqs_disabled
@@ -287,7 +293,7 @@ def test_a_window_in_hardirq_with_interrupts_on_is_reported() -> None:
 def test_an_interrupt_maps_above_the_windows_of_the_task_that_it_interrupts() -> None:
     with model() as kernel:
         task = mapped(kernel, highmem_page(kernel))
-        with disabled(kernel, ContextChange.HARDIRQ_ENTER):
+        with disabled(kernel, Disabled.HARDIRQ):
             irq = mapped(kernel, highmem_page(kernel))
             assert irq == task - PAGE
             kunmap_local(kernel, irq)
