@@ -22,13 +22,13 @@ static bool stop(struct gup *gup, pe_gup_stop why, uint32_t addr)
 
 /* gup_fast_folio_allowed: a page that is neither anonymous nor in a cache could be of a file system that tracks dirty
  * pages.  There is no secretmem on 32-bit ARM. */
-static bool folio_allowed(const struct page *page, uint32_t flags)
+static bool folio_allowed(const struct page *folio, uint32_t flags)
 {
     const uint32_t writable_longterm = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
     if ((flags & writable_longterm) != writable_longterm) {
         return true;
     }
-    return !(page->flags & (PE_PG_RESERVED | PE_PG_TABLE | PE_PG_SLAB | PE_PG_ZERO));
+    return !(folio->flags & (PE_PG_RESERVED | PE_PG_TABLE | PE_PG_SLAB | PE_PG_ZERO));
 }
 
 /* ---- a block ---- */
@@ -46,10 +46,10 @@ static bool check_leaf(struct pe_kernel *k, struct gup *gup, const struct leaf *
     pe_gup_stop why = PE_GUP_STOP_NONE;
     if (load64(leaf->pmd->host) != leaf->value) {
         why = PE_GUP_STOP_CHANGED;
-    } else if (!folio_allowed(leaf->page, gup->flags)) {
+    } else if (!folio_allowed(page_head(&k->frames, leaf->page), gup->flags)) {
         why = PE_GUP_STOP_NOT_ALLOWED;
     } else if (!pmd_write(k, leaf->value) &&
-               gup_must_unshare(page_head(&k->frames, leaf->page), gup->flags, true, false)) {
+               gup_must_unshare(k, page_head(&k->frames, leaf->page), gup->flags, true, false)) {
         why = PE_GUP_STOP_UNSHARE;
     }
     if (why) {
@@ -110,15 +110,15 @@ struct walk {
 
 /* Checks that follow the reference. */
 static pe_gup_stop check_pte(struct pe_kernel *k, const struct gup *gup, const struct walk *walk, uint32_t index,
-                             pteval_t pte, const struct page *page)
+                             pteval_t pte, struct page *page)
 {
     if (load64(walk->pmd->host) != walk->value || pte_load(k, walk->table.host, index) != pte) {
         return PE_GUP_STOP_CHANGED;
     }
-    if (!folio_allowed(page, gup->flags)) {
+    if (!folio_allowed(page_head(&k->frames, page), gup->flags)) {
         return PE_GUP_STOP_NOT_ALLOWED;
     }
-    const bool unshare = !pte_write(k->bits, pte) && gup_must_unshare(page, gup->flags, true, false);
+    const bool unshare = !pte_write(k->bits, pte) && gup_must_unshare(k, page, gup->flags, true, false);
     return unshare ? PE_GUP_STOP_UNSHARE : PE_GUP_STOP_NONE;
 }
 
@@ -152,7 +152,7 @@ static bool grab_entry(struct pe_kernel *k, struct gup *gup, const struct walk *
         return stop(gup, why, addr);
     }
     run_races(k, gup, walk, addr);
-    if ((why = check_pte(k, gup, walk, index, pte, page_head(&k->frames, page)))) {
+    if ((why = check_pte(k, gup, walk, index, pte, page))) {
         gup_put_folio(k, page, 1, gup->flags);
         return stop(gup, why, addr);
     }
@@ -161,77 +161,19 @@ static bool grab_entry(struct pe_kernel *k, struct gup *gup, const struct walk *
     return true;
 }
 
-/* What decides for most entries, gathered once a call. */
-struct plain {
-    uint64_t mask, want, pfn; /* of an entry */
-    uint32_t odd;             /* page flags that need a closer look */
-    int32_t add;              /* references */
-    bool usable;
-};
-
-/* Not where each access is billed by its address, and not where somebody changes entries meanwhile. */
-static struct plain plain_entries(const struct pe_kernel *k, const struct gup *gup)
-{
-    const struct pgtable_bits *b = k->bits;
-    const bool write = gup->flags & FOLL_WRITE, pin = gup->flags & FOLL_PIN;
-    return (struct plain){
-        .mask = b->valid | b->user | b->special | (write || pin ? b->rdonly : 0),
-        .want = b->valid | b->user,
-        .pfn = b->pfn,
-        .odd = PE_PG_HEAD | PE_PG_TAIL | PE_PG_ZERO,
-        .add = pin ? GUP_PIN_COUNTING_BIAS : 1,
-        .usable = !k->race.armed && !(gup->flags & FOLL_LONGTERM) && !k->bill.caches && !k->bill.tlb[k->cpu->id],
-    };
-}
-
-/* Entries from `host` on as long as grab_entry would take them without a second thought: small folios, no unsharing.
- * Nothing else runs, so that a second look would see the same. */
-static uint32_t grab_plain(const struct frames *f, const struct plain *plain, const uint8_t *host, uint32_t nr,
-                           uint32_t *pfns)
-{
-    const uint64_t mask = plain->mask, want = plain->want, pfn = plain->pfn, base = f->base_pfn;
-    const uint32_t odd = plain->odd, count = f->count;
-    const int32_t add = plain->add, most = INT32_MAX - add;
-    struct page *pages = f->pages;
-    uint32_t i = 0;
-    for (; i < nr; i++) {
-        const uint64_t pte = load64(host + i * sizeof(uint64_t));
-        const uint64_t index = ((pte & pfn) >> PAGE_SHIFT) - base;
-        if ((pte & mask) != want || index >= count) {
-            break;
-        }
-        struct page *page = &pages[index];
-        const int32_t refs = page->refcount;
-        const uint32_t flags = page->flags;
-        if (flags & odd || refs <= 0 || refs > most) {
-            break;
-        }
-        page->refcount = refs + add;
-        page->flags = flags | PE_PG_REFERENCED;
-        pfns[i] = (uint32_t)(index + base);
-    }
-    return i;
-}
-
 static bool grab_entries(struct pe_kernel *k, struct gup *gup, const struct walk *walk, uint32_t addr, uint32_t end)
 {
-    const struct plain plain = plain_entries(k, gup);
     const uint64_t page_cost = k->costs.gup.fast_page + (gup->flags & FOLL_PIN ? k->costs.gup.fast_pin_page : 0);
+    const bool plain = gup_may_be_plain(k, gup);
     while (addr != end) {
-        if (plain.usable) {
-            const uint8_t *host = walk->table.host + pte_index(addr) * sizeof(uint64_t);
-            const uint32_t nr = grab_plain(&k->frames, &plain, host, (end - addr) >> PAGE_SHIFT, gup->pfns + gup->got);
-            cost_insns(k, page_cost * nr);
-            gup->got += nr;
-            addr += nr << PAGE_SHIFT;
-            if (addr == end) {
-                break;
-            }
-        }
-        if (!grab_entry(k, gup, walk, addr)) {
+        const uint8_t *host = walk->table.host + pte_index(addr) * sizeof(uint64_t);
+        const uint32_t nr = plain ? gup_grab_plain(k, gup, host, (end - addr) >> PAGE_SHIFT) : 0;
+        cost_insns(k, page_cost * nr);
+        addr += nr << PAGE_SHIFT;
+        if (addr != end && !grab_entry(k, gup, walk, addr)) {
             return false;
         }
-        addr += PAGE_SIZE;
+        addr += addr != end ? PAGE_SIZE : 0;
     }
     return true;
 }

@@ -46,6 +46,11 @@ int32_t pin_user_pages_fast(struct pe_kernel *k, struct gup *gup, uint32_t start
 bool has_fast_gup(const struct pe_kernel *k);
 void gup_fast(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t end);
 
+/* gup/plain.c: entries from host on that need no closer look, with all that gup_fast_pte_range does for each; how many.
+ * Usable where gup_may_be_plain. */
+bool gup_may_be_plain(const struct pe_kernel *k, const struct gup *gup);
+uint32_t gup_grab_plain(const struct pe_kernel *k, struct gup *gup, const uint8_t *host, uint32_t nr);
+
 /* gup/slow.c: with fault-in, from gup->got on; the mmap lock is held for reading.  Pages, or a negative errno when
  * none was got. */
 int32_t get_user_pages_locked(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t nr);
@@ -57,7 +62,8 @@ pe_gup_stop try_grab_folio_fast(struct pe_kernel *k, struct page *page, uint32_t
 bool try_grab_folio(struct pe_kernel *k, struct page *page, uint32_t refs, uint32_t flags);
 void gup_put_folio(struct pe_kernel *k, struct page *page, uint32_t refs, uint32_t flags);
 bool folio_is_longterm_pinnable(const struct pe_kernel *k, struct page *page);
-bool gup_must_unshare(const struct page *page, uint32_t flags, bool fast, bool cow_mapping);
+/* page: the head of a huge page that a block maps, else the page itself. */
+bool gup_must_unshare(const struct pe_kernel *k, struct page *page, uint32_t flags, bool fast, bool cow_mapping);
 void folio_set_flags(struct pe_kernel *k, struct page *page, uint32_t flags);
 
 /* gup/race.c: what another CPU does between the fast walk's two looks at an entry (pe_kernel_gup_race). */
