@@ -1354,15 +1354,15 @@ size_t pe_kernel_pkmap_slots(const pe_kernel *kernel, pe_pkmap_slot *out, size_t
 
 /* ---- kernel: processes -------------------------------------------------------------------------------------- */
 
-#define PE_MMAP_SHARED     0x01
-#define PE_MMAP_PRIVATE    0x02
-#define PE_MMAP_FIXED      0x10
-#define PE_MMAP_ANONYMOUS  0x20
-#define PE_MMAP_GROWSDOWN  0x100 /* a stack: grows down to an access, 8 MB at most */
-#define PE_MMAP_NORESERVE  0x4000
-#define PE_MMAP_POPULATE   0x8000
-#define PE_MMAP_HUGEPAGE   0x10000 /* as MADV_HUGEPAGE after it */
-#define PE_MMAP_NOHUGEPAGE 0x20000
+#define PE_MMAP_SHARED          0x01
+#define PE_MMAP_PRIVATE         0x02
+#define PE_MMAP_FIXED           0x10
+#define PE_MMAP_ANONYMOUS       0x20
+#define PE_MMAP_GROWSDOWN       0x100 /* a stack: grows down to an access, 8 MB at most */
+#define PE_MMAP_NORESERVE       0x4000
+#define PE_MMAP_POPULATE        0x8000
+#define PE_MMAP_HUGEPAGE        0x10000 /* as MADV_HUGEPAGE after it */
+#define PE_MMAP_NOHUGEPAGE      0x20000
 #define PE_MMAP_FIXED_NOREPLACE 0x100000
 
 /* /sys/kernel/mm/transparent_hugepage/enabled.  Read faults get huge pages too (use_zero_page 0). */
@@ -1439,8 +1439,8 @@ pe_status pe_kernel_set_thp(pe_kernel *kernel, pe_thp thp, pe_error *err);
 pe_status pe_kernel_touch(pe_kernel *kernel, uint32_t pid, uint32_t addr, uint32_t bytes, uint32_t stride,
                           pe_access access, uint64_t *touched, pe_fault_result *out, pe_error *err);
 /* The same, with the bytes; done: how many were copied. */
-pe_status pe_kernel_user_read(pe_kernel *kernel, uint32_t pid, uint32_t addr, void *buf, uint32_t bytes,
-                              uint32_t *done, pe_fault_result *out, pe_error *err);
+pe_status pe_kernel_user_read(pe_kernel *kernel, uint32_t pid, uint32_t addr, void *buf, uint32_t bytes, uint32_t *done,
+                              pe_fault_result *out, pe_error *err);
 pe_status pe_kernel_user_write(pe_kernel *kernel, uint32_t pid, uint32_t addr, const void *buf, uint32_t bytes,
                                uint32_t *done, pe_fault_result *out, pe_error *err);
 
