@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "kernel/context/locks.h"
+#include "kernel/gup/gup.h"
 #include "kernel/kmap/kmap.h"
 #include "kernel/layout.h"
 #include "kernel/memory/zone.h"
@@ -54,8 +55,15 @@ struct pgd_slabs {
 struct tasks {
     struct task **slot; /* by pid - 1; NULL where there is none */
     uint32_t count, capacity;
+    uint32_t lowest; /* no slot below it is free */
     struct mm *mms;
     uint32_t next_mm;
+    uint32_t zero_page;   /* index of empty_zero_page */
+    uint32_t boot_tables; /* frames in use as tables that are init_mm's */
+    uint32_t slab;        /* pages of kernel objects, a list, or NO_PAGE */
+    uint64_t slab_bytes;
+    uint32_t slab_pages;
+    pe_thp thp;
 };
 
 struct asids {
@@ -65,7 +73,7 @@ struct asids {
 };
 
 struct table_batch {
-    uint32_t head; /* frames that wait for a grace period, a list */
+    uint32_t head; /* frames that wait for a grace period, a list, or NO_PAGE */
     uint32_t count;
 };
 
@@ -91,6 +99,7 @@ struct pe_kernel {
     struct asids asids;
     struct table_batch batch;
     struct lock_state locks[PE_LOCKS];
+    struct gup_race race;
 
     struct bill bill;
     struct reports reports;
