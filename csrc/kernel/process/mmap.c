@@ -120,7 +120,6 @@ int64_t do_mmap(struct pe_kernel *k, struct mm *mm, uint32_t addr, uint32_t byte
 {
     const bool fixed = flags & (PE_MMAP_FIXED | PE_MMAP_FIXED_NOREPLACE);
     const uint32_t sharing = flags & (PE_MMAP_SHARED | PE_MMAP_PRIVATE);
-    bytes = page_align(bytes);
     if (!bytes || sharing == 0 || sharing == (PE_MMAP_SHARED | PE_MMAP_PRIVATE) || !(flags & PE_MMAP_ANONYMOUS) ||
         (sharing == PE_MMAP_SHARED && flags & PE_MMAP_GROWSDOWN)) {
         return -EINVAL;
@@ -128,7 +127,8 @@ int64_t do_mmap(struct pe_kernel *k, struct mm *mm, uint32_t addr, uint32_t byte
     if (fixed && (addr % PAGE_SIZE || addr < FIRST_USER_ADDRESS)) {
         return addr % PAGE_SIZE ? -EINVAL : -EPERM;
     }
-    if (!in_task(k, fixed ? addr : 0, bytes)) {
+    bytes = page_align(bytes);
+    if (!bytes || !in_task(k, fixed ? addr : 0, bytes)) {
         return -ENOMEM;
     }
     mmap_write_lock(k);
@@ -180,16 +180,16 @@ static bool change_areas(struct pe_kernel *k, struct mm *mm, uint32_t start, uin
 
 int64_t do_mprotect(struct pe_kernel *k, struct mm *mm, uint32_t addr, uint32_t bytes, uint32_t prot)
 {
-    bytes = page_align(bytes);
     if (addr % PAGE_SIZE || prot & ~(uint32_t)(PE_PROT_READ | PE_PROT_WRITE | PE_PROT_EXEC)) {
         return -EINVAL;
     }
     if (!bytes) {
         return 0;
     }
+    bytes = page_align(bytes);
     mmap_write_lock(k);
     int64_t result = -ENOMEM;
-    if (in_task(k, addr, bytes) && is_mapped(mm, addr, addr + bytes) &&
+    if (bytes && in_task(k, addr, bytes) && is_mapped(mm, addr, addr + bytes) &&
         may_expand(k, bytes, prot & PE_PROT_WRITE ? VM_WRITE : 0)) {
         const bool done =
             change_areas(k, mm, addr, addr + bytes, VM_READ | VM_WRITE | VM_EXEC, vm_flags(prot, 0) & ~VM_MAY);
@@ -209,14 +209,15 @@ static void zap_range(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32
 
 int64_t do_madvise(struct pe_kernel *k, struct mm *mm, uint32_t addr, uint32_t bytes, uint32_t advice)
 {
-    bytes = page_align(bytes);
     const bool huge = advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE;
-    if (addr % PAGE_SIZE || (advice != MADV_DONTNEED && !huge) || (huge && !(k->config.flags & PE_KERNEL_THP))) {
+    if (addr % PAGE_SIZE || (advice != MADV_DONTNEED && !huge) || (huge && !(k->config.flags & PE_KERNEL_THP)) ||
+        (bytes && !page_align(bytes))) {
         return -EINVAL;
     }
     if (!bytes) {
         return 0;
     }
+    bytes = page_align(bytes);
     mmap_write_lock(k);
     int64_t result = 0;
     if (!in_task(k, addr, bytes) || !is_mapped(mm, addr, addr + bytes)) {
