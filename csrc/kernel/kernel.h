@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "kernel/context/locks.h"
+#include "kernel/gup/gup.h"
 #include "kernel/kmap/kmap.h"
 #include "kernel/layout.h"
 #include "kernel/memory/zone.h"
@@ -91,6 +92,7 @@ struct pe_kernel {
     struct asids asids;
     struct table_batch batch;
     struct lock_state locks[PE_LOCKS];
+    struct gup_race race;
 
     struct bill bill;
     struct reports reports;

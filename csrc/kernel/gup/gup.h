@@ -18,13 +18,59 @@
 #define FOLL_FAST_ONLY        (1u << 20)
 #define FOLL_UNLOCKABLE       (1u << 21)
 
-/* gup/fast.c: interrupts are off in it.  pfns: room for nr.  Returns how many were got. */
-uint32_t gup_fast(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32_t end, uint32_t flags, uint32_t *pfns);
-/* gup/slow.c: with fault-in.  Pages, or a negative errno when none was got. */
-int32_t get_user_pages_locked(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32_t nr, uint32_t flags,
-                              uint32_t *pfns);
-/* gup/pin.c: references and pins of a folio; false leaves it as it was. */
-bool try_grab_folio_fast(struct pe_kernel *k, struct page *page, uint32_t refs, uint32_t flags);
+/* include/asm-generic/errno-base.h, errno.h: as negative results */
+#define LINUX_ENOMEM    12
+#define LINUX_EFAULT    14
+#define LINUX_EEXIST    17
+#define LINUX_EINVAL    22
+#define LINUX_EMLINK    31
+#define LINUX_EOVERFLOW 75
+
+/* One call, on its way. */
+struct gup {
+    struct mm *mm;
+    uint32_t flags; /* FOLL_* */
+    uint32_t *pfns; /* room for all pages of the call */
+    uint32_t got;
+    pe_gup_stop stop; /* of the fast walk */
+    uint32_t stop_address;
+    uint32_t windows;
+};
+
+/* gup/call.c: the faces.  start may lie inside a page.  Pages, or a negative errno when none was got. */
+int32_t get_user_pages_fast(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t nr);
+/* get_user_pages_fast with FOLL_PIN instead of FOLL_GET */
+int32_t pin_user_pages_fast(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t nr);
+
+/* gup/fast.c: adds to gup->got. */
+bool has_fast_gup(const struct pe_kernel *k);
+void gup_fast(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t end);
+
+/* gup/slow.c: with fault-in, from gup->got on; the mmap lock is held for reading.  Pages, or a negative errno when
+ * none was got. */
+int32_t get_user_pages_locked(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t nr);
+/* gup/longterm.c: the same for FOLL_LONGTERM, which moves pages out of CMA. */
+int32_t gup_longterm_locked(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t nr);
+
+/* gup/pin.c: references and pins of a folio; anything but PE_GUP_STOP_NONE leaves it as it was. */
+pe_gup_stop try_grab_folio_fast(struct pe_kernel *k, struct page *page, uint32_t refs, uint32_t flags);
+bool try_grab_folio(struct pe_kernel *k, struct page *page, uint32_t refs, uint32_t flags);
 void gup_put_folio(struct pe_kernel *k, struct page *page, uint32_t refs, uint32_t flags);
+bool folio_is_longterm_pinnable(const struct pe_kernel *k, struct page *page);
+bool gup_must_unshare(const struct page *page, uint32_t flags, bool fast, bool cow_mapping);
+void folio_set_flags(struct pe_kernel *k, struct page *page, uint32_t flags);
+
+/* gup/race.c: what another CPU does between the fast walk's two looks at an entry (pe_kernel_gup_race). */
+struct gup_race {
+    bool armed, done;
+    pe_gup_race kind;
+    uint32_t addr;
+    struct page *page; /* frozen, or the table whose entry is away */
+    uint64_t pa;       /* of the entry that is away */
+    uint64_t value;    /* what comes back */
+};
+void gup_race_run(struct pe_kernel *k, struct gup *gup, pe_gup_race kind, uint32_t addr, struct page *page,
+                  uint64_t pa);
+void gup_race_end(struct pe_kernel *k, struct gup *gup);
 
 #endif

@@ -1,108 +1,152 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * PKMAP (mm/highmem.c): kmap, kunmap, kmap_high_get and the table of page addresses behind them. */
+ * PKMAP (mm/highmem.c): kmap, kunmap, kmap_high_get, and the hash by which page_address finds a mapping. */
 #include "kernel/cost.h"
 #include "kernel/tables/tlbflush.h"
 
-static uint32_t pkmap_addr(const struct pe_kernel *k, uint32_t slot)
+static uint32_t pkmap_va(const struct pe_kernel *k, uint32_t slot)
 {
     return k->layout.pkmap_base + (slot << PAGE_SHIFT);
 }
 
-/* lock_kmap and lock_kmap_any differ in nothing that can be seen here: with ARCH_NEEDS_KMAP_HIGH_GET both turn
- * interrupts off, without neither does. */
+bool is_pkmap_address(const struct pe_kernel *k, uint32_t va)
+{
+    return k->layout.pkmap_base && va - k->layout.pkmap_base < LAST_PKMAP << PAGE_SHIFT;
+}
+
+struct page *pkmap_page(struct pe_kernel *k, uint32_t va)
+{
+    const uint32_t slot = (va - k->layout.pkmap_base) >> PAGE_SHIFT;
+    return k->pkmap.count[slot] ? &k->frames.pages[k->pkmap.page[slot]] : NULL;
+}
+
+bool kmap_high_get_is_on(const struct pe_kernel *k)
+{
+    return k->config.high_get != PE_HIGH_GET_ERRATUM && k->config.remedy != PE_REMEDY_SKIP_HIGH_GET;
+}
+
+/* ---- locks: spin_lock_irq where kmap_high_get may come from an interrupt, spin_lock otherwise ---- */
+
 static void lock_kmap(struct pe_kernel *k)
 {
-    if (k->config.high_get == PE_HIGH_GET_ERRATUM) {
-        spin_lock(k, PE_LOCK_KMAP);
-    } else {
+    if (kmap_high_get_is_on(k)) {
         spin_lock_irqsave(k, PE_LOCK_KMAP);
+    } else {
+        spin_lock(k, PE_LOCK_KMAP);
     }
 }
 
 static void unlock_kmap(struct pe_kernel *k)
 {
-    if (k->config.high_get == PE_HIGH_GET_ERRATUM) {
-        spin_unlock(k, PE_LOCK_KMAP);
-    } else {
+    if (kmap_high_get_is_on(k)) {
         spin_unlock_irqrestore(k, PE_LOCK_KMAP);
+    } else {
+        spin_unlock(k, PE_LOCK_KMAP);
     }
 }
 
-/* ---- page_address: HASHED_PAGE_VIRTUAL.  Slots in chains by the frame that they map, numbered from 1. ---- */
+/* ---- page_address_htable ---- */
 
-static uint32_t bucket_of(uint32_t index)
+/* hash_ptr by PA_HASH_ORDER (include/linux/hash.h): of the address of struct page. */
+static uint32_t hash_page(const struct pe_kernel *k, const struct page *page)
 {
-    return index * 0x9e3779b1u >> (32 - PAGE_ADDRESS_BITS); /* hash_32 of include/linux/hash.h */
+    const uint32_t at = k->layout.mem_map_va + page_index(&k->frames, page) * k->layout.struct_page_bytes;
+    return (at * 0x61c88647u) >> 25;
 }
 
-static uint32_t address_of(const struct pe_kernel *k, const struct page *page)
+/* Slot + 1, or 0. */
+static uint32_t find_slot(const struct pe_kernel *k, const struct page *page)
 {
     const uint32_t index = page_index(&k->frames, page);
-    uint32_t slot = k->pkmap.bucket[bucket_of(index)];
-    while (slot && k->pkmap.page[slot - 1] != index) {
-        slot = k->pkmap.chain[slot - 1];
+    uint32_t at = k->pkmap.bucket[hash_page(k, page)];
+    while (at && k->pkmap.page[at - 1] != index) {
+        at = k->pkmap.next[at - 1];
     }
-    return slot ? pkmap_addr(k, slot - 1) : 0;
+    return at;
+}
+
+/* set_page_address; slot + 1, or 0: no longer. */
+static void set_page_address(struct pe_kernel *k, const struct page *page, uint32_t slot)
+{
+    struct pkmap *p = &k->pkmap;
+    uint16_t *link = &p->bucket[hash_page(k, page)];
+    spin_lock_irqsave(k, PE_LOCK_PAGE_ADDRESS);
+    cost_insns(k, k->costs.kmap.page_address);
+    if (slot) {
+        p->page[slot - 1] = page_index(&k->frames, page);
+        p->next[slot - 1] = *link;
+        *link = (uint16_t)slot;
+    } else {
+        const uint32_t old = find_slot(k, page);
+        while (*link != old) {
+            link = &p->next[*link - 1];
+        }
+        *link = p->next[old - 1];
+    }
+    spin_unlock_irqrestore(k, PE_LOCK_PAGE_ADDRESS);
+}
+
+/* False: trylock, and the bucket's lock is not free. */
+static bool look_up(struct pe_kernel *k, const struct page *page, bool trylock, uint32_t *va)
+{
+    chain_enter(k->cpu, PE_FN_PAGE_ADDRESS);
+    bool locked = true;
+    if (trylock) {
+        locked = spin_trylock(k, PE_LOCK_PAGE_ADDRESS);
+    } else {
+        spin_lock_irqsave(k, PE_LOCK_PAGE_ADDRESS);
+    }
+    if (locked) {
+        cost_insns(k, k->costs.kmap.page_address);
+        const uint32_t slot = find_slot(k, page);
+        *va = slot ? pkmap_va(k, slot - 1) : 0;
+        if (trylock) {
+            spin_unlock(k, PE_LOCK_PAGE_ADDRESS);
+        } else {
+            spin_unlock_irqrestore(k, PE_LOCK_PAGE_ADDRESS);
+        }
+    }
+    chain_leave(k->cpu);
+    return locked;
 }
 
 uint32_t page_address(struct pe_kernel *k, const struct page *page)
 {
-    if (!page_is_high(&k->frames, page)) {
-        return phys_to_virt(k, page_to_phys(&k->frames, page));
+    uint32_t va = 0;
+    if (page_is_high(&k->frames, page)) {
+        look_up(k, page, false, &va);
+        return va;
     }
-    chain_enter(k->cpu, PE_FN_PAGE_ADDRESS);
-    cost_insns(k, k->costs.kmap.page_address);
-    spin_lock_irqsave(k, PE_LOCK_PAGE_ADDRESS);
-    const uint32_t va = address_of(k, page);
-    spin_unlock_irqrestore(k, PE_LOCK_PAGE_ADDRESS);
-    chain_leave(k->cpu);
-    return va;
-}
-
-/* set_page_address: the slot joins or leaves the chain of the frame that it maps. */
-static void set_page_address(struct pe_kernel *k, uint32_t slot, bool present)
-{
-    struct pkmap *p = &k->pkmap;
-    cost_insns(k, k->costs.kmap.page_address);
-    spin_lock_irqsave(k, PE_LOCK_PAGE_ADDRESS);
-    uint16_t *link = &p->bucket[bucket_of(p->page[slot])];
-    if (present) {
-        p->chain[slot] = *link;
-        *link = (uint16_t)(slot + 1);
-    } else {
-        while (*link != slot + 1) {
-            link = &p->chain[*link - 1];
-        }
-        *link = p->chain[slot];
-    }
-    spin_unlock_irqrestore(k, PE_LOCK_PAGE_ADDRESS);
+    return phys_to_virt(k, page_to_phys(&k->frames, page));
 }
 
 /* ---- kmap ---- */
 
+/* Entries without users become free: their PTEs go, and with them whatever any TLB holds of PKMAP. */
 static void flush_all_zero_pkmaps(struct pe_kernel *k)
 {
+    struct pkmap *p = &k->pkmap;
     bool flush = false;
-    for (uint32_t i = 0; i < LAST_PKMAP; i++) {
-        if (k->pkmap.count[i] == 1) {
-            k->pkmap.count[i] = 0;
-            set_kernel_pte(k, pkmap_addr(k, i), 0);
-            set_page_address(k, i, false);
+    k->stats.kmap_high_flushes++;
+    for (uint32_t slot = 0; slot < LAST_PKMAP; slot++) {
+        if (p->count[slot] == 1) {
+            p->count[slot] = 0;
+            set_kernel_pte(k, pkmap_va(k, slot), 0);
+            set_page_address(k, &k->frames.pages[p->page[slot]], 0);
             flush = true;
         }
     }
     if (flush) {
-        k->stats.kmap_high_flushes++;
-        flush_tlb_kernel_range(k, k->layout.pkmap_base, pkmap_addr(k, LAST_PKMAP));
+        flush_tlb_kernel_range(k, pkmap_va(k, 0), pkmap_va(k, LAST_PKMAP));
     }
 }
 
-/* map_new_virtual; LAST_PKMAP where every slot is in use. */
-static uint32_t new_slot(struct pe_kernel *k)
+/* A slot whose count is 0, round robin; LAST_PKMAP: none. */
+static uint32_t find_free(struct pe_kernel *k)
 {
     struct pkmap *p = &k->pkmap;
-    for (uint32_t left = LAST_PKMAP; left;) {
-        p->last = (p->last + 1) & (LAST_PKMAP - 1);
+    uint32_t left = LAST_PKMAP;
+    while (left) {
+        p->last = (p->last + 1) % LAST_PKMAP;
         cost_insns(k, k->costs.kmap.map_new_virtual);
         if (!p->last) {
             flush_all_zero_pkmaps(k);
@@ -119,140 +163,129 @@ static uint32_t new_slot(struct pe_kernel *k)
 static void wait_for_slot(struct pe_kernel *k)
 {
     struct pkmap *p = &k->pkmap;
-    k->stats.kmap_high_waits++;
     spin_lock_irqsave(k, PE_LOCK_PKMAP_WAIT);
     if (p->waiters < PKMAP_WAITERS_MAX) {
         p->waiting[p->waiters++] = current_task(k)->pid;
     }
     spin_unlock_irqrestore(k, PE_LOCK_PKMAP_WAIT);
+    k->stats.kmap_high_waits++;
+}
+
+/* Slot, or LAST_PKMAP: the task waits. */
+static uint32_t map_new_virtual(struct pe_kernel *k, struct page *page)
+{
+    const uint32_t slot = find_free(k);
+    if (slot == LAST_PKMAP) {
+        wait_for_slot(k);
+        return slot;
+    }
+    set_kernel_pte(k, pkmap_va(k, slot), mk_pte(k, page_to_pfn(&k->frames, page), k->bits->kernel_page));
+    k->pkmap.count[slot] = 1;
+    set_page_address(k, page, slot + 1);
+    k->stats.kmap_high_new++;
+    return slot;
 }
 
 static bool kmap_high(struct pe_kernel *k, struct page *page, uint32_t *va)
 {
-    k->stats.kmap_high++;
     lock_kmap(k);
+    cost_insns(k, k->costs.kmap.high_get);
     *va = page_address(k, page);
-    if (!*va) {
-        const uint32_t slot = new_slot(k);
-        if (slot == LAST_PKMAP) {
-            unlock_kmap(k);
-            wait_for_slot(k);
-            return false;
-        }
-        *va = pkmap_addr(k, slot);
-        set_kernel_pte(k, *va, mk_pte(k, page_to_pfn(&k->frames, page), k->bits->kernel_page));
-        k->pkmap.count[slot] = 1;
-        k->pkmap.page[slot] = page_index(&k->frames, page);
-        set_page_address(k, slot, true);
-        k->stats.kmap_high_new++;
+    uint32_t slot = *va ? (*va - k->layout.pkmap_base) >> PAGE_SHIFT : map_new_virtual(k, page);
+    if (slot < LAST_PKMAP) {
+        k->pkmap.count[slot]++;
+        *va = pkmap_va(k, slot);
     }
-    k->pkmap.count[(*va - k->layout.pkmap_base) >> PAGE_SHIFT]++;
     unlock_kmap(k);
-    return true;
+    return slot < LAST_PKMAP;
 }
 
 bool kmap(struct pe_kernel *k, struct page *page, uint32_t *va)
 {
     might_sleep(k);
     if (!page_is_high(&k->frames, page)) {
-        *va = phys_to_virt(k, page_to_phys(&k->frames, page));
+        *va = page_address(k, page);
         return true;
     }
+    k->stats.kmap_high++;
     chain_enter(k->cpu, PE_FN_KMAP_HIGH);
     const bool mapped = kmap_high(k, page, va);
     chain_leave(k->cpu);
     return mapped;
 }
 
-/* kunmap_high.  wake_up lets all waiters try again; the first of them is named. */
-static uint32_t drop_slot(struct pe_kernel *k, uint32_t slot)
+/* ---- kunmap ---- */
+
+/* wake_up(&pkmap_map_wait): its waiters are not exclusive, so all of them. */
+static uint32_t wake_up(struct pe_kernel *k, uint32_t *woken, uint32_t max)
 {
-    uint32_t woken = 0;
+    struct pkmap *p = &k->pkmap;
+    spin_lock_irqsave(k, PE_LOCK_PKMAP_WAIT);
+    const uint32_t count = p->waiters;
+    memcpy(woken, p->waiting, (count < max ? count : max) * sizeof *woken);
+    p->waiters = 0;
+    spin_unlock_irqrestore(k, PE_LOCK_PKMAP_WAIT);
+    return count;
+}
+
+uint32_t kunmap_high(struct pe_kernel *k, struct page *page, uint32_t *woken, uint32_t max)
+{
     chain_enter(k->cpu, PE_FN_KUNMAP_HIGH);
-    cost_insns(k, k->costs.kmap.high_unmap);
     lock_kmap(k);
-    if (k->pkmap.count[slot] < 2) {
-        report(k, PE_REPORT_UNBALANCED, PE_LOCKS, false, pkmap_addr(k, slot));
-    } else if (--k->pkmap.count[slot] == 1 && k->pkmap.waiters) {
-        woken = k->pkmap.waiting[0];
-        k->pkmap.waiters = 0;
+    cost_insns(k, k->costs.kmap.high_unmap);
+    const uint32_t va = page ? page_address(k, page) : 0;
+    uint32_t *count = va ? &k->pkmap.count[(va - k->layout.pkmap_base) >> PAGE_SHIFT] : NULL;
+    bool wake = false;
+    if (!count || *count < 2) {
+        report(k, PE_REPORT_UNBALANCED, PE_LOCKS, false, va); /* BUG */
+    } else {
+        wake = --*count == 1 && k->pkmap.waiters;
     }
     unlock_kmap(k);
-    if (woken) {
-        spin_lock_irqsave(k, PE_LOCK_PKMAP_WAIT);
-        spin_unlock_irqrestore(k, PE_LOCK_PKMAP_WAIT);
-    }
+    const uint32_t waiters = wake ? wake_up(k, woken, max) : 0;
     chain_leave(k->cpu);
-    return woken;
+    return waiters;
 }
 
-uint32_t kunmap(struct pe_kernel *k, struct page *page)
+uint32_t kunmap(struct pe_kernel *k, struct page *page, uint32_t *woken, uint32_t max)
 {
     might_sleep(k);
-    if (!page_is_high(&k->frames, page)) {
-        return 0;
-    }
-    const uint32_t va = page_address(k, page);
-    if (!va) {
-        report(k, PE_REPORT_UNBALANCED, PE_LOCKS, false, page_to_pfn(&k->frames, page));
-        return 0;
-    }
-    return drop_slot(k, (va - k->layout.pkmap_base) >> PAGE_SHIFT);
-}
-
-uint32_t kunmap_high_address(struct pe_kernel *k, uint32_t va)
-{
-    return drop_slot(k, (va - k->layout.pkmap_base) >> PAGE_SHIFT);
+    return page_is_high(&k->frames, page) ? kunmap_high(k, page, woken, max) : 0;
 }
 
 /* ---- kmap_high_get ---- */
 
-static enum kmap_try look_up(struct pe_kernel *k, struct page *page, uint32_t *va)
+/* A hit takes a use of the mapping; one without users is revived. */
+static enum kmap_try get_mapping(struct pe_kernel *k, struct page *page, bool trylock, uint32_t *va)
 {
-    *va = page_address(k, page);
-    if (!*va) {
-        return KMAP_MISS;
-    }
-    k->pkmap.count[(*va - k->layout.pkmap_base) >> PAGE_SHIFT]++;
-    k->stats.kmap_high_get_hits++;
-    return KMAP_HIT;
-}
-
-/* PE_REMEDY_TRYLOCK: neither of the two locks is waited for. */
-static enum kmap_try try_look_up(struct pe_kernel *k, struct page *page, uint32_t *va)
-{
-    if (!spin_trylock(k, PE_LOCK_KMAP)) {
+    if (trylock && !spin_trylock(k, PE_LOCK_KMAP)) {
         return KMAP_BUSY;
     }
-    enum kmap_try found = KMAP_BUSY;
-    if (spin_trylock(k, PE_LOCK_PAGE_ADDRESS)) {
-        cost_insns(k, k->costs.kmap.page_address);
-        *va = address_of(k, page);
-        found = *va ? KMAP_HIT : KMAP_MISS;
-        if (*va) {
-            k->pkmap.count[(*va - k->layout.pkmap_base) >> PAGE_SHIFT]++;
-            k->stats.kmap_high_get_hits++;
-        }
-        spin_unlock(k, PE_LOCK_PAGE_ADDRESS);
+    if (!trylock) {
+        spin_lock_irqsave(k, PE_LOCK_KMAP);
     }
-    spin_unlock(k, PE_LOCK_KMAP);
-    return found;
+    enum kmap_try answer = KMAP_BUSY;
+    if (look_up(k, page, trylock, va)) {
+        answer = *va ? KMAP_HIT : KMAP_MISS;
+    }
+    if (answer == KMAP_HIT) {
+        k->pkmap.count[(*va - k->layout.pkmap_base) >> PAGE_SHIFT]++;
+        k->stats.kmap_high_get_hits++;
+    }
+    if (trylock) {
+        spin_unlock(k, PE_LOCK_KMAP);
+    } else {
+        spin_unlock_irqrestore(k, PE_LOCK_KMAP);
+    }
+    return answer;
 }
 
 enum kmap_try kmap_high_get(struct pe_kernel *k, struct page *page, bool trylock, uint32_t *va)
 {
-    enum kmap_try found;
-    *va = 0;
     chain_enter(k->cpu, PE_FN_KMAP_HIGH_GET);
     cost_insns(k, k->costs.kmap.high_get);
     k->stats.kmap_high_get++;
-    if (trylock) {
-        found = try_look_up(k, page, va);
-    } else {
-        spin_lock_irqsave(k, PE_LOCK_KMAP);
-        found = look_up(k, page, va);
-        spin_unlock_irqrestore(k, PE_LOCK_KMAP);
-    }
+    const enum kmap_try answer = get_mapping(k, page, trylock, va);
     chain_leave(k->cpu);
-    return found;
+    return answer;
 }
