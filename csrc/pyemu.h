@@ -1354,9 +1354,19 @@ size_t pe_kernel_pkmap_slots(const pe_kernel *kernel, pe_pkmap_slot *out, size_t
 #define PE_MMAP_PRIVATE    0x02
 #define PE_MMAP_FIXED      0x10
 #define PE_MMAP_ANONYMOUS  0x20
+#define PE_MMAP_GROWSDOWN  0x100 /* a stack: grows down to an access, 8 MB at most */
+#define PE_MMAP_NORESERVE  0x4000
 #define PE_MMAP_POPULATE   0x8000
 #define PE_MMAP_HUGEPAGE   0x10000 /* as MADV_HUGEPAGE after it */
 #define PE_MMAP_NOHUGEPAGE 0x20000
+#define PE_MMAP_FIXED_NOREPLACE 0x100000
+
+/* /sys/kernel/mm/transparent_hugepage/enabled.  Read faults get huge pages too (use_zero_page 0). */
+typedef enum pe_thp {
+    PE_THP_NEVER = 0,
+    PE_THP_MADVISE = 1, /* at first */
+    PE_THP_ALWAYS = 2,
+} pe_thp;
 
 typedef struct pe_area_info {
     uint32_t start, end; /* end is the first byte behind it */

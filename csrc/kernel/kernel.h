@@ -55,8 +55,14 @@ struct pgd_slabs {
 struct tasks {
     struct task **slot; /* by pid - 1; NULL where there is none */
     uint32_t count, capacity;
+    uint32_t lowest; /* no slot below it is free */
     struct mm *mms;
     uint32_t next_mm;
+    uint32_t zero_page; /* index of empty_zero_page */
+    uint32_t slab;      /* pages of kernel objects, a list, or NO_PAGE */
+    uint64_t slab_bytes;
+    uint32_t slab_pages;
+    pe_thp thp;
 };
 
 struct asids {
@@ -66,7 +72,7 @@ struct asids {
 };
 
 struct table_batch {
-    uint32_t head; /* frames that wait for a grace period, a list */
+    uint32_t head; /* frames that wait for a grace period, a list, or NO_PAGE */
     uint32_t count;
 };
 

@@ -31,6 +31,7 @@ struct task {
     uint32_t held; /* locks, outermost first */
     uint8_t locks[LOCKS_HELD_MAX];
     struct kmap_ctrl kmap_ctrl;
+    uint32_t stack[2]; /* indices of the pages of its kernel stack, or NO_PAGE */
     bool exited;
     int32_t exit_status;
 };
@@ -48,7 +49,8 @@ struct kernel_cpu {
     uint64_t active_asid; /* arch/arm/mm/context.c */
     uint64_t reserved_asid;
     bool tlb_flush_pending;
-    pe_regime regime; /* of the task that runs */
+    struct mm *active_mm; /* whose tables are in TTBR0: the task's, or what the last one left; NULL: init_mm */
+    pe_regime regime;     /* of the task that runs */
 };
 
 /* Push and pop what a report's call chain is made of: the first and last thing of a modelled function. */
