@@ -38,8 +38,7 @@ static pe_status init(struct pe_kernel *k, const pe_kernel_config *config, pe_er
         return status;
     }
     k->config = config_in_force(config);
-    if ((status = layout_init(&k->config, &k->layout, &k->reserved, err)) || (status = check_memory(k, err)) ||
-        (status = bill_init(k, err))) {
+    if ((status = layout_init(&k->config, &k->layout, &k->reserved, err)) || (status = check_memory(k, err))) {
         return status;
     }
     k->ram = pe_mem_host(k->mem, k->layout.phys_offset, k->config.ram_bytes);
@@ -51,7 +50,8 @@ static pe_status init(struct pe_kernel *k, const pe_kernel_config *config, pe_er
     for (uint32_t i = 0; i < k->config.cpus; i++) {
         regime_of(k, NULL, &k->cpus[i].regime);
     }
-    return PE_OK;
+    k->stats = (pe_kernel_stats){0};
+    return bill_init(k, err); /* the boot is not billed */
 }
 
 pe_kernel *pe_kernel_new(const pe_kernel_config *config, pe_mem *mem, pe_machine *machine, pe_error *err)

@@ -1,4 +1,4 @@
-"""Where a model executes: what its CPU has disabled, and which locks others hold."""
+"""What the running CPU and its task have disabled, and locks that somebody else holds."""
 
 from __future__ import annotations
 
@@ -6,38 +6,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyemu.native import check, error, ffi, lib
 
 if TYPE_CHECKING:
     from pyemu.kernel.kernel import Kernel
 
-__all__ = ["Context", "ContextChange", "change_context", "disabled", "occupy_lock", "read_context"]
+__all__ = ["Context", "Disabled", "disabled", "occupied", "read_context"]
 
 
-class ContextChange(IntEnum):
-    """What a caller of the modelled functions may have done before."""
+class Disabled(IntEnum):
+    """A section that a caller of the model's functions is in; all of them nest."""
 
-    IRQ_DISABLE = lib.PE_CONTEXT_IRQ_DISABLE
-    IRQ_ENABLE = lib.PE_CONTEXT_IRQ_ENABLE
-    PREEMPT_DISABLE = lib.PE_CONTEXT_PREEMPT_DISABLE
-    PREEMPT_ENABLE = lib.PE_CONTEXT_PREEMPT_ENABLE
-    RCU_LOCK = lib.PE_CONTEXT_RCU_LOCK
-    RCU_UNLOCK = lib.PE_CONTEXT_RCU_UNLOCK
-    MIGRATE_DISABLE = lib.PE_CONTEXT_MIGRATE_DISABLE
-    MIGRATE_ENABLE = lib.PE_CONTEXT_MIGRATE_ENABLE
-    HARDIRQ_ENTER = lib.PE_CONTEXT_HARDIRQ_ENTER
-    HARDIRQ_EXIT = lib.PE_CONTEXT_HARDIRQ_EXIT
+    IRQS = lib.PE_CONTEXT_IRQ_DISABLE
+    PREEMPTION = lib.PE_CONTEXT_PREEMPT_DISABLE
+    RCU = lib.PE_CONTEXT_RCU_LOCK
+    MIGRATION = lib.PE_CONTEXT_MIGRATE_DISABLE
+    HARDIRQ = lib.PE_CONTEXT_HARDIRQ_ENTER
+
+
+# The way out of each section.
+_END = {
+    Disabled.IRQS: lib.PE_CONTEXT_IRQ_ENABLE,
+    Disabled.PREEMPTION: lib.PE_CONTEXT_PREEMPT_ENABLE,
+    Disabled.RCU: lib.PE_CONTEXT_RCU_UNLOCK,
+    Disabled.MIGRATION: lib.PE_CONTEXT_MIGRATE_ENABLE,
+    Disabled.HARDIRQ: lib.PE_CONTEXT_HARDIRQ_EXIT,
+}
 
 
 @dataclass(frozen=True)
 class Context:
-    """A CPU and its task.
-
-    ``kmap_depth``  kmap_ctrl.idx of the task: with guard slots 2 for each window.
-    ``locks``       that the task holds (``pe_lock``), outermost first.
-    """
+    """The execution context of a CPU and the task on it; ``locks`` are names, outermost first."""
 
     cpu: int
     pid: int
@@ -47,39 +48,57 @@ class Context:
     rcu_depth: int
     migrate_disabled: int
     kmap_depth: int
-    locks: tuple[int, ...]
+    locks: tuple[str, ...]
+
+    @property
+    def may_sleep(self) -> bool:
+        """Whether __might_resched has nothing to say."""
+        return not (self.irqs_disabled or self.in_hardirq or self.preempt_count or self.rcu_depth)
 
 
 def read_context(kernel: Kernel, cpu: int = 0) -> Context:
-    """What a CPU has disabled now."""
+    """What a CPU and its task have disabled."""
     err = error()
     out = ffi.new("pe_kernel_context *")
     check(lib.pe_kernel_context_read(kernel.handle, cpu, out, err), err)
-    plain = ("cpu", "pid", "irqs_disabled", "in_hardirq", "preempt_count", "rcu_depth", "migrate_disabled")
     return Context(
-        **{name: getattr(out, name) for name in plain},
-        kmap_depth=out.kmap_depth,
-        locks=tuple(out.locks[0 : out.held]),
+        out.cpu,
+        out.pid,
+        bool(out.irqs_disabled),
+        bool(out.in_hardirq),
+        out.preempt_count,
+        out.rcu_depth,
+        out.migrate_disabled,
+        out.kmap_depth,
+        tuple(_lock_name(lock) for lock in list(out.locks)[: out.held]),
     )
 
 
-def change_context(kernel: Kernel, change: ContextChange) -> None:
-    """Changes the context of the CPU that runs; NativeError where it would not balance."""
-    err = error()
-    check(lib.pe_kernel_context_change(kernel.handle, int(change), err), err)
-
-
 @contextmanager
-def disabled(kernel: Kernel, change: ContextChange) -> Iterator[None]:
-    """``change``, one of those that disable or enter, is undone at the end."""
-    change_context(kernel, change)
+def disabled(kernel: Kernel, what: Disabled) -> Iterator[None]:
+    """The CPU that runs is in such a section until the block ends."""
+    _change(kernel, int(what))
     try:
         yield
     finally:
-        change_context(kernel, ContextChange(change + 1))
+        _change(kernel, _END[what])
 
 
-def occupy_lock(kernel: Kernel, lock: int, occupied: bool = True) -> None:
-    """A task of another CPU takes the lock (``pe_lock``), or gives it back."""
+@contextmanager
+def occupied(kernel: Kernel, lock: int) -> Iterator[None]:
+    """A task of another CPU holds a lock (``lib.PE_LOCK_*``) until the block ends."""
     err = error()
-    check(lib.pe_kernel_lock_occupy(kernel.handle, int(lock), occupied, err), err)
+    check(lib.pe_kernel_lock_occupy(kernel.handle, lock, True, err), err)
+    try:
+        yield
+    finally:
+        check(lib.pe_kernel_lock_occupy(kernel.handle, lock, False, err), err)
+
+
+def _change(kernel: Kernel, change: Any) -> None:
+    err = error()
+    check(lib.pe_kernel_context_change(kernel.handle, change, err), err)
+
+
+def _lock_name(lock: int) -> str:
+    return str(ffi.string(lib.pe_lock_name(lock)).decode())
