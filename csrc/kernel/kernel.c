@@ -51,6 +51,9 @@ static pe_status init(struct pe_kernel *k, const pe_kernel_config *config, pe_er
     for (uint32_t i = 0; i < k->config.cpus; i++) {
         regime_of(k, NULL, &k->cpus[i].regime);
     }
+    if ((status = processes_init(k, err))) {
+        return status;
+    }
     k->stats = (pe_kernel_stats){0};
     return bill_init(k, err); /* the boot is not billed */
 }
@@ -74,6 +77,7 @@ pe_kernel *pe_kernel_new(const pe_kernel_config *config, pe_mem *mem, pe_machine
 void pe_kernel_free(pe_kernel *k)
 {
     if (k) {
+        processes_release(k);
         free(k->pgd_slabs.slab);
         hosted_release(k);
         zones_release(k);

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pyemu.kernel.config import KernelConfig
 from pyemu.kernel.layout import Layout, Range, ranges
 from pyemu.kernel.memory import Gfp, MemInfo, PageInfo, Zone, ZoneInfo
+from pyemu.kernel.process import Process, TaskInfo, Thp, spawn, tasks
 from pyemu.mem import Memory
 from pyemu.mmu import Regime
 from pyemu.native import NativeError, check, check_handle, error, ffi, lib
@@ -81,6 +82,27 @@ class Kernel:
         out = ffi.new("pe_regime *")
         check(lib.pe_kernel_cpu_regime(self.handle, cpu, out, err), err)
         return Regime.from_native(out)
+
+    # ---- processes ----
+
+    def spawn(self, name: str = "process", cpu: int = 0) -> Process:
+        """A process with an empty address space; OSError (ENOMEM) where there is no memory for it."""
+        return spawn(self, name, cpu)
+
+    @property
+    def tasks(self) -> list[TaskInfo]:
+        """All tasks, ordered by pid."""
+        return tasks(self)
+
+    @property
+    def tables_waiting(self) -> int:
+        """Page tables that wait for an RCU grace period."""
+        return int(lib.pe_kernel_tables_waiting(self.handle))
+
+    def set_thp(self, thp: Thp) -> None:
+        """Who gets transparent huge pages; at first those who ask by madvise."""
+        err = error()
+        check(lib.pe_kernel_set_thp(self.handle, int(thp), err), err)
 
     # ---- frames ----
 

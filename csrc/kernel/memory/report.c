@@ -201,5 +201,5 @@ pe_status pe_kernel_check(const pe_kernel *k, pe_error *err)
         status = check_zone(k, &k->zones[i], seen, err);
     }
     free(seen);
-    return status;
+    return status ? status : processes_check(k, err);
 }

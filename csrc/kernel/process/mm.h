@@ -23,6 +23,7 @@
 /* Pages that several mappings share (MAP_SHARED): frames by page, made at the first touch. */
 struct shared_pages {
     uint32_t users; /* areas */
+    uint32_t seen;  /* for processes_check */
     uint32_t count;
     uint32_t *page; /* indices, NO_PAGE where none was touched */
 };

@@ -279,6 +279,9 @@ pe_status processes_init(struct pe_kernel *k, pe_error *err)
     }
     zero->flags |= PE_PG_ZERO;
     k->tasks.zero_page = page_index(&k->frames, zero);
+    for (uint32_t i = 0; i < PE_ZONES; i++) {
+        k->tasks.boot_tables += k->zones[i].page_tables;
+    }
     return PE_OK;
 }
 
