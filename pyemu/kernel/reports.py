@@ -27,6 +27,8 @@ class ReportKind(IntEnum):
     HARDIRQ_WITH_IRQS_ON = lib.PE_REPORT_HARDIRQ_WITH_IRQS_ON
     TRYLOCK_IN_HARDIRQ = lib.PE_REPORT_TRYLOCK_IN_HARDIRQ
     UNBALANCED = lib.PE_REPORT_UNBALANCED
+    BAD_PMD = lib.PE_REPORT_BAD_PMD
+    KMAP_ADDRESS = lib.PE_REPORT_KMAP_ADDRESS
 
 
 class Lock(IntEnum):
@@ -57,6 +59,8 @@ _WARNINGS = {
     ReportKind.HARDIRQ_WITH_IRQS_ON: "WARNING: at mm/highmem.c kmap_local_idx_push: interrupts are on",
     ReportKind.TRYLOCK_IN_HARDIRQ: "WARNING: at kernel/locking/rtmutex_api.c: trylock in hard-irq context",
     ReportKind.UNBALANCED: "WARNING: counts of the context do not balance",
+    ReportKind.BAD_PMD: "bad pmd {value:08x}",
+    ReportKind.KMAP_ADDRESS: "WARNING: at mm/highmem.c kunmap_local_indexed: 0x{value:08x} is not the kernel's",
 }
 
 

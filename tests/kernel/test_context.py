@@ -72,9 +72,14 @@ def test_a_section_that_nobody_entered_is_not_left(kernel: Kernel, section: Disa
         end(kernel, section)
 
 
-def test_interrupts_are_not_enabled_inside_a_hard_interrupt(kernel: Kernel) -> None:
-    with disabled(kernel, Disabled.HARDIRQ), pytest.raises(NativeError, match="nothing to enable"):
+def test_an_interrupt_handler_may_turn_interrupts_on(kernel: Kernel) -> None:
+    with disabled(kernel, Disabled.HARDIRQ):
         end(kernel, Disabled.IRQS)
+        assert read_context(kernel).in_hardirq
+        assert not read_context(kernel).irqs_disabled
+        with pytest.raises(NativeError, match="nothing to enable"):
+            end(kernel, Disabled.IRQS)
+    assert not read_context(kernel).irqs_disabled
 
 
 def test_a_lock_is_occupied_once(kernel: Kernel) -> None:

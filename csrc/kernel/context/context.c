@@ -134,10 +134,15 @@ static pe_status unbalanced(pe_error *err, const char *what)
     return pe_fail(err, PE_ERR_STATE, "%s is not disabled: nothing to enable", what);
 }
 
+/* A handler may have turned interrupts on, and left them so. */
 static void hardirq(struct pe_kernel *k, bool enter)
 {
     k->cpu->hardirq += enter ? 1u : UINT32_MAX;
-    k->cpu->irqs_off += enter ? 1u : UINT32_MAX;
+    if (enter) {
+        k->cpu->irqs_off++;
+    } else if (k->cpu->irqs_off) {
+        k->cpu->irqs_off--;
+    }
 }
 
 pe_status pe_kernel_context_change(pe_kernel *k, pe_context_change change, pe_error *err)
@@ -150,7 +155,7 @@ pe_status pe_kernel_context_change(pe_kernel *k, pe_context_change change, pe_er
     case PE_CONTEXT_MIGRATE_DISABLE: migrate_disable(k); return PE_OK;
     case PE_CONTEXT_HARDIRQ_ENTER: hardirq(k, true); return PE_OK;
     case PE_CONTEXT_IRQ_ENABLE:
-        if (k->cpu->irqs_off <= k->cpu->hardirq) {
+        if (!k->cpu->irqs_off) {
             return unbalanced(err, "interrupts: local_irq_disable");
         }
         local_irq_restore(k);

@@ -22,13 +22,13 @@ static bool stop(struct gup *gup, pe_gup_stop why, uint32_t addr)
 
 /* gup_fast_folio_allowed: a page that is neither anonymous nor in a cache could be of a file system that tracks dirty
  * pages.  There is no secretmem on 32-bit ARM. */
-static bool folio_allowed(const struct page *page, uint32_t flags)
+static bool folio_allowed(const struct page *folio, uint32_t flags)
 {
     const uint32_t writable_longterm = FOLL_PIN | FOLL_LONGTERM | FOLL_WRITE;
     if ((flags & writable_longterm) != writable_longterm) {
         return true;
     }
-    return !(page->flags & (PE_PG_RESERVED | PE_PG_TABLE | PE_PG_SLAB | PE_PG_ZERO));
+    return !(folio->flags & (PE_PG_RESERVED | PE_PG_TABLE | PE_PG_SLAB | PE_PG_ZERO));
 }
 
 /* ---- a block ---- */
@@ -46,10 +46,10 @@ static bool check_leaf(struct pe_kernel *k, struct gup *gup, const struct leaf *
     pe_gup_stop why = PE_GUP_STOP_NONE;
     if (load64(leaf->pmd->host) != leaf->value) {
         why = PE_GUP_STOP_CHANGED;
-    } else if (!folio_allowed(leaf->page, gup->flags)) {
+    } else if (!folio_allowed(page_head(&k->frames, leaf->page), gup->flags)) {
         why = PE_GUP_STOP_NOT_ALLOWED;
     } else if (!pmd_write(k, leaf->value) &&
-               gup_must_unshare(page_head(&k->frames, leaf->page), gup->flags, true, false)) {
+               gup_must_unshare(k, page_head(&k->frames, leaf->page), gup->flags, true, false)) {
         why = PE_GUP_STOP_UNSHARE;
     }
     if (why) {
@@ -110,15 +110,15 @@ struct walk {
 
 /* Checks that follow the reference. */
 static pe_gup_stop check_pte(struct pe_kernel *k, const struct gup *gup, const struct walk *walk, uint32_t index,
-                             pteval_t pte, const struct page *page)
+                             pteval_t pte, struct page *page)
 {
     if (load64(walk->pmd->host) != walk->value || pte_load(k, walk->table.host, index) != pte) {
         return PE_GUP_STOP_CHANGED;
     }
-    if (!folio_allowed(page, gup->flags)) {
+    if (!folio_allowed(page_head(&k->frames, page), gup->flags)) {
         return PE_GUP_STOP_NOT_ALLOWED;
     }
-    const bool unshare = !pte_write(k->bits, pte) && gup_must_unshare(page, gup->flags, true, false);
+    const bool unshare = !pte_write(k->bits, pte) && gup_must_unshare(k, page, gup->flags, true, false);
     return unshare ? PE_GUP_STOP_UNSHARE : PE_GUP_STOP_NONE;
 }
 
@@ -152,7 +152,7 @@ static bool grab_entry(struct pe_kernel *k, struct gup *gup, const struct walk *
         return stop(gup, why, addr);
     }
     run_races(k, gup, walk, addr);
-    if ((why = check_pte(k, gup, walk, index, pte, page_head(&k->frames, page)))) {
+    if ((why = check_pte(k, gup, walk, index, pte, page))) {
         gup_put_folio(k, page, 1, gup->flags);
         return stop(gup, why, addr);
     }

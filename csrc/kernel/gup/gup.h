@@ -57,7 +57,8 @@ pe_gup_stop try_grab_folio_fast(struct pe_kernel *k, struct page *page, uint32_t
 bool try_grab_folio(struct pe_kernel *k, struct page *page, uint32_t refs, uint32_t flags);
 void gup_put_folio(struct pe_kernel *k, struct page *page, uint32_t refs, uint32_t flags);
 bool folio_is_longterm_pinnable(const struct pe_kernel *k, struct page *page);
-bool gup_must_unshare(const struct page *page, uint32_t flags, bool fast, bool cow_mapping);
+/* page: the head of a huge page that a block maps, else the page itself. */
+bool gup_must_unshare(const struct pe_kernel *k, struct page *page, uint32_t flags, bool fast, bool cow_mapping);
 void folio_set_flags(struct pe_kernel *k, struct page *page, uint32_t flags);
 
 /* gup/race.c: what another CPU does between the fast walk's two looks at an entry (pe_kernel_gup_race). */

@@ -76,12 +76,12 @@ void gup_put_folio(struct pe_kernel *k, struct page *page, uint32_t refs, uint32
     put_page(k, folio);
 }
 
-bool gup_must_unshare(const struct page *page, uint32_t flags, bool fast, bool cow_mapping)
+bool gup_must_unshare(const struct pe_kernel *k, struct page *page, uint32_t flags, bool fast, bool cow_mapping)
 {
     if ((flags & (FOLL_WRITE | FOLL_PIN)) != FOLL_PIN) {
         return false;
     }
-    if (!(page->flags & PE_PG_ANON)) {
+    if (!(page_head(&k->frames, page)->flags & PE_PG_ANON)) {
         return flags & FOLL_LONGTERM && (fast || cow_mapping);
     }
     return !(page->flags & PE_PG_EXCLUSIVE);

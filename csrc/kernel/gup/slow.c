@@ -38,7 +38,8 @@ static bool area_permits(const struct vm_area *area, uint32_t flags)
 }
 
 /* can_follow_write_pte, can_follow_write_pmd: FOLL_FORCE may write to a page that copy-on-write made its own. */
-static bool can_follow_write(const struct gup *gup, const struct step *step, bool writable, const struct page *folio)
+static bool can_follow_write(const struct pe_kernel *k, const struct gup *gup, const struct step *step, bool writable,
+                             struct page *page)
 {
     if (writable) {
         return true;
@@ -46,8 +47,7 @@ static bool can_follow_write(const struct gup *gup, const struct step *step, boo
     if (!(gup->flags & FOLL_FORCE) || step->area->flags & (VM_SHARED | VM_WRITE) || !is_cow_mapping(step->area)) {
         return false;
     }
-    const uint32_t own = PE_PG_ANON | PE_PG_EXCLUSIVE;
-    return folio && (folio->flags & own) == own;
+    return page && page_head(&k->frames, page)->flags & PE_PG_ANON && page->flags & PE_PG_EXCLUSIVE;
 }
 
 static void touch(struct pe_kernel *k, const struct gup *gup, struct page *page)
@@ -66,15 +66,14 @@ static void record(struct pe_kernel *k, struct gup *gup, struct step *step, cons
     k->stats.gup_slow_pages += nr;
 }
 
-/* What a page and the right to write to it say, before a reference is taken. */
+/* What a page (the head of a block's) and the right to write to it say, before a reference is taken. */
 static enum follow check_page(const struct pe_kernel *k, const struct gup *gup, const struct step *step, bool writable,
                               struct page *page)
 {
-    const struct page *folio = page ? page_head(&k->frames, page) : NULL;
-    if (gup->flags & FOLL_WRITE && !can_follow_write(gup, step, writable, folio)) {
+    if (gup->flags & FOLL_WRITE && !can_follow_write(k, gup, step, writable, page)) {
         return FOLLOW_ABSENT;
     }
-    if (folio && !writable && gup_must_unshare(folio, gup->flags, false, is_cow_mapping(step->area))) {
+    if (page && !writable && gup_must_unshare(k, page, gup->flags, false, is_cow_mapping(step->area))) {
         return FOLLOW_UNSHARE;
     }
     return FOLLOW_GOT;
@@ -89,7 +88,7 @@ static enum follow follow_huge(struct pe_kernel *k, struct gup *gup, struct step
         return FOLLOW_EFAULT;
     }
     struct page *page = first + pte_index(step->addr);
-    const enum follow answer = check_page(k, gup, step, pmd_write(k, value), page);
+    const enum follow answer = check_page(k, gup, step, pmd_write(k, value), page_head(&k->frames, page));
     if (answer != FOLLOW_GOT) {
         return answer;
     }
