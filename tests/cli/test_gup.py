@@ -176,7 +176,7 @@ def test_each_remedy_needs_no_force_reports_nothing_and_has_its_cost(run_pyemu: 
         (["-m", "0"], "-m 0"),
         (["-m", "5000"], "1 to 4095 megabytes"),
         (["-m", "4000", "--mem", "16G"], "a mapping of 4000 MB: Cannot allocate memory"),
-        (["-m", "475", "--mem", "512M"], "memory ran out after"),
+        (["-m", "487", "--mem", "512M"], "memory ran out after"),
         (["-n", "0"], "0 pages a call"),
         (["-n", "many"], "'many' is not a number"),
         (["-r", "0"], "0 repeats"),
