@@ -291,9 +291,14 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
         if (cpu->timed) {
             timed_finish(cpu, cpu_reg(cpu, UC_ARM_REG_PC));
         }
-        if (cpu->end == END_DEADLINE) {
+        if (cpu->end == END_HOSTED) {
+            hosted_take(cpu);
+        } else if (cpu->end == END_DEADLINE) {
             cpu->end = END_NONE;
         }
+    }
+    if (m->hosted.slice_over && !m->stopping && status == PE_OK) {
+        m->hosted.slice_over(m->hosted.context, cpu);
     }
     clock_leave();
     m->time = machine_time(m);
