@@ -1025,6 +1025,10 @@ uint32_t pe_kernel_pageblock_order(const pe_kernel *kernel);
 /* What the boot took from memory, ordered by start; up to max, returns how many there are. */
 size_t pe_kernel_reservations(const pe_kernel *kernel, pe_kernel_range *out, size_t max);
 
+/* What the hardware is to see of a Linux PTE: the entry as it is stored (LPAE), or its copy at +2048 (classic). global:
+ * an address of the kernel. */
+uint64_t pe_kernel_hardware_pte(pe_kernel_tables tables, uint64_t pte, bool global);
+
 /* ---- kernel: the bill --------------------------------------------------------------------------------------- */
 
 /* NULL with PE_KERNEL_FUNCTIONAL; borrowed.  Those of the machine where there is one with a cycle model. */
@@ -1435,8 +1439,8 @@ pe_status pe_kernel_set_thp(pe_kernel *kernel, pe_thp thp, pe_error *err);
 pe_status pe_kernel_touch(pe_kernel *kernel, uint32_t pid, uint32_t addr, uint32_t bytes, uint32_t stride,
                           pe_access access, uint64_t *touched, pe_fault_result *out, pe_error *err);
 /* The same, with the bytes; done: how many were copied. */
-pe_status pe_kernel_user_read(pe_kernel *kernel, uint32_t pid, uint32_t addr, void *buf, uint32_t bytes,
-                              uint32_t *done, pe_fault_result *out, pe_error *err);
+pe_status pe_kernel_user_read(pe_kernel *kernel, uint32_t pid, uint32_t addr, void *buf, uint32_t bytes, uint32_t *done,
+                              pe_fault_result *out, pe_error *err);
 pe_status pe_kernel_user_write(pe_kernel *kernel, uint32_t pid, uint32_t addr, const void *buf, uint32_t bytes,
                                uint32_t *done, pe_fault_result *out, pe_error *err);
 

@@ -161,77 +161,19 @@ static bool grab_entry(struct pe_kernel *k, struct gup *gup, const struct walk *
     return true;
 }
 
-/* What decides for most entries, gathered once a call. */
-struct plain {
-    uint64_t mask, want, pfn; /* of an entry */
-    uint32_t odd;             /* page flags that need a closer look */
-    int32_t add;              /* references */
-    bool usable;
-};
-
-/* Not where each access is billed by its address, and not where somebody changes entries meanwhile. */
-static struct plain plain_entries(const struct pe_kernel *k, const struct gup *gup)
-{
-    const struct pgtable_bits *b = k->bits;
-    const bool write = gup->flags & FOLL_WRITE, pin = gup->flags & FOLL_PIN;
-    return (struct plain){
-        .mask = b->valid | b->user | b->special | (write || pin ? b->rdonly : 0),
-        .want = b->valid | b->user,
-        .pfn = b->pfn,
-        .odd = PE_PG_HEAD | PE_PG_TAIL | PE_PG_ZERO,
-        .add = pin ? GUP_PIN_COUNTING_BIAS : 1,
-        .usable = !k->race.armed && !(gup->flags & FOLL_LONGTERM) && !k->bill.caches && !k->bill.tlb[k->cpu->id],
-    };
-}
-
-/* Entries from `host` on as long as grab_entry would take them without a second thought: small folios, no unsharing.
- * Nothing else runs, so that a second look would see the same. */
-static uint32_t grab_plain(const struct frames *f, const struct plain *plain, const uint8_t *host, uint32_t nr,
-                           uint32_t *pfns)
-{
-    const uint64_t mask = plain->mask, want = plain->want, pfn = plain->pfn, base = f->base_pfn;
-    const uint32_t odd = plain->odd, count = f->count;
-    const int32_t add = plain->add, most = INT32_MAX - add;
-    struct page *pages = f->pages;
-    uint32_t i = 0;
-    for (; i < nr; i++) {
-        const uint64_t pte = load64(host + i * sizeof(uint64_t));
-        const uint64_t index = ((pte & pfn) >> PAGE_SHIFT) - base;
-        if ((pte & mask) != want || index >= count) {
-            break;
-        }
-        struct page *page = &pages[index];
-        const int32_t refs = page->refcount;
-        const uint32_t flags = page->flags;
-        if (flags & odd || refs <= 0 || refs > most) {
-            break;
-        }
-        page->refcount = refs + add;
-        page->flags = flags | PE_PG_REFERENCED;
-        pfns[i] = (uint32_t)(index + base);
-    }
-    return i;
-}
-
 static bool grab_entries(struct pe_kernel *k, struct gup *gup, const struct walk *walk, uint32_t addr, uint32_t end)
 {
-    const struct plain plain = plain_entries(k, gup);
     const uint64_t page_cost = k->costs.gup.fast_page + (gup->flags & FOLL_PIN ? k->costs.gup.fast_pin_page : 0);
+    const bool plain = gup_may_be_plain(k, gup);
     while (addr != end) {
-        if (plain.usable) {
-            const uint8_t *host = walk->table.host + pte_index(addr) * sizeof(uint64_t);
-            const uint32_t nr = grab_plain(&k->frames, &plain, host, (end - addr) >> PAGE_SHIFT, gup->pfns + gup->got);
-            cost_insns(k, page_cost * nr);
-            gup->got += nr;
-            addr += nr << PAGE_SHIFT;
-            if (addr == end) {
-                break;
-            }
-        }
-        if (!grab_entry(k, gup, walk, addr)) {
+        const uint8_t *host = walk->table.host + pte_index(addr) * sizeof(uint64_t);
+        const uint32_t nr = plain ? gup_grab_plain(k, gup, host, (end - addr) >> PAGE_SHIFT) : 0;
+        cost_insns(k, page_cost * nr);
+        addr += nr << PAGE_SHIFT;
+        if (addr != end && !grab_entry(k, gup, walk, addr)) {
             return false;
         }
-        addr += PAGE_SIZE;
+        addr += addr != end ? PAGE_SIZE : 0;
     }
     return true;
 }

@@ -46,6 +46,11 @@ int32_t pin_user_pages_fast(struct pe_kernel *k, struct gup *gup, uint32_t start
 bool has_fast_gup(const struct pe_kernel *k);
 void gup_fast(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t end);
 
+/* gup/plain.c: entries from host on that need no closer look, with all that gup_fast_pte_range does for each; how many.
+ * Usable where gup_may_be_plain. */
+bool gup_may_be_plain(const struct pe_kernel *k, const struct gup *gup);
+uint32_t gup_grab_plain(const struct pe_kernel *k, struct gup *gup, const uint8_t *host, uint32_t nr);
+
 /* gup/slow.c: with fault-in, from gup->got on; the mmap lock is held for reading.  Pages, or a negative errno when
  * none was got. */
 int32_t get_user_pages_locked(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t nr);

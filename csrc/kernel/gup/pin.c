@@ -94,19 +94,28 @@ void folio_set_flags(struct pe_kernel *k, struct page *page, uint32_t flags)
 
 /* ---- from outside ---- */
 
-/* Whether the page has something that can be given back, apart from what its mappings and its cache hold. */
+/* References that are not those of mappings. */
+static int64_t extra_refs(const struct page *folio)
+{
+    return (int64_t)folio->refcount - (folio->mapcount > 0 ? folio->mapcount : 0);
+}
+
+static bool has_pin(const struct page *folio)
+{
+    return is_large(folio) ? folio->pincount > 0 : extra_refs(folio) >= GUP_PIN_COUNTING_BIAS;
+}
+
+/* Whether the page has something that can be given back. */
 static pe_status check_page(const struct pe_kernel *k, struct page *page, uint32_t pfn, bool pinned, pe_error *err)
 {
     if (!page) {
         return pe_fail(err, PE_ERR_ARGUMENT, "no frame has pfn 0x%x", pfn);
     }
     const struct page *folio = page_head(&k->frames, page);
-    if (pinned) {
-        const bool has = is_large(folio) ? folio->pincount : folio->refcount > GUP_PIN_COUNTING_BIAS;
-        return has || page->flags & PE_PG_ZERO ? PE_OK
-                                               : pe_fail(err, PE_ERR_STATE, "the page of pfn 0x%x is not pinned", pfn);
+    if (pinned && !has_pin(folio) && !(page->flags & PE_PG_ZERO)) {
+        return pe_fail(err, PE_ERR_STATE, "the page of pfn 0x%x is not pinned", pfn);
     }
-    if (folio->refcount <= folio->mapcount || folio->refcount < 1) {
+    if (!pinned && extra_refs(folio) < 1) {
         return pe_fail(err, PE_ERR_STATE, "the page of pfn 0x%x has no reference but those of its mappings", pfn);
     }
     return PE_OK;

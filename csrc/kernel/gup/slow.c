@@ -111,7 +111,7 @@ static enum follow follow_huge(struct pe_kernel *k, struct gup *gup, struct step
 static enum follow follow_entry(struct pe_kernel *k, struct gup *gup, struct step *step, pteval_t pte)
 {
     const struct pgtable_bits *b = k->bits;
-    if (!pte_present(b, pte) || pte & b->none) {
+    if (!pte_present(b, pte)) { /* PROT_NONE is: FOLL_FORCE may look at it */
         return FOLLOW_ABSENT;
     }
     struct page *page = pfn_to_page(&k->frames, pte_pfn(b, pte));

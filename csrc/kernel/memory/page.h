@@ -21,8 +21,8 @@
 /* All zero is a frame inside a larger free block, so that a fresh array costs the host nothing. */
 struct page {
     int32_t refcount; /* with GUP_PIN_COUNTING_BIAS for each pin of a small page */
+    uint32_t flags;   /* PE_PG_*; gup/fast.c reads both at once */
     int32_t mapcount; /* page-table entries that map it: the kernel's _mapcount + 1; a head: of the whole folio */
-    uint32_t flags;   /* PE_PG_* */
     uint32_t order;   /* of the free block or folio that begins here */
     uint32_t next;    /* indices: of the free list or of a caller's list; a tail: of its head */
     uint32_t prev;

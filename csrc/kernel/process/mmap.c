@@ -37,10 +37,15 @@ bool may_expand(const struct pe_kernel *k, uint32_t bytes, uint32_t flags)
 
 bool unmap_region(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32_t end)
 {
+    /* The number of areas is only looked at where it will have grown (do_vmi_align_munmap). */
+    const struct vm_area *area = find_vma(mm, start);
+    if (area && area->start < start && area->end > end && mm->area_count >= MAX_MAP_COUNT) {
+        return false;
+    }
     if (!area_split(k, mm, start) || !area_split(k, mm, end)) {
         return false;
     }
-    const struct vm_area *area = find_vma(mm, start);
+    area = find_vma(mm, start);
     const uint32_t first = area ? (uint32_t)(area - mm->areas) : mm->area_count;
     uint32_t last = first;
     while (last < mm->area_count && mm->areas[last].start < end) {
@@ -120,7 +125,6 @@ int64_t do_mmap(struct pe_kernel *k, struct mm *mm, uint32_t addr, uint32_t byte
 {
     const bool fixed = flags & (PE_MMAP_FIXED | PE_MMAP_FIXED_NOREPLACE);
     const uint32_t sharing = flags & (PE_MMAP_SHARED | PE_MMAP_PRIVATE);
-    bytes = page_align(bytes);
     if (!bytes || sharing == 0 || sharing == (PE_MMAP_SHARED | PE_MMAP_PRIVATE) || !(flags & PE_MMAP_ANONYMOUS) ||
         (sharing == PE_MMAP_SHARED && flags & PE_MMAP_GROWSDOWN)) {
         return -EINVAL;
@@ -128,7 +132,8 @@ int64_t do_mmap(struct pe_kernel *k, struct mm *mm, uint32_t addr, uint32_t byte
     if (fixed && (addr % PAGE_SIZE || addr < FIRST_USER_ADDRESS)) {
         return addr % PAGE_SIZE ? -EINVAL : -EPERM;
     }
-    if (!in_task(k, fixed ? addr : 0, bytes)) {
+    bytes = page_align(bytes);
+    if (!bytes || !in_task(k, fixed ? addr : 0, bytes)) {
         return -ENOMEM;
     }
     mmap_write_lock(k);
@@ -160,10 +165,9 @@ static bool is_mapped(struct mm *mm, uint32_t start, uint32_t end)
 }
 
 /* The areas of [start, end), split off, get new flags and merge with their neighbours. */
-static bool change_areas(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32_t end, uint32_t clear,
-                         uint32_t set)
+static bool change_areas(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32_t end, uint32_t clear, uint32_t set)
 {
-    if (!area_split(k, mm, start) || !area_split(k, mm, end)) {
+    if (!area_split_counted(k, mm, start) || !area_split_counted(k, mm, end)) {
         return false;
     }
     for (struct vm_area *area = find_vma(mm, start); area < mm->areas + mm->area_count && area->start < end; area++) {
@@ -180,16 +184,16 @@ static bool change_areas(struct pe_kernel *k, struct mm *mm, uint32_t start, uin
 
 int64_t do_mprotect(struct pe_kernel *k, struct mm *mm, uint32_t addr, uint32_t bytes, uint32_t prot)
 {
-    bytes = page_align(bytes);
     if (addr % PAGE_SIZE || prot & ~(uint32_t)(PE_PROT_READ | PE_PROT_WRITE | PE_PROT_EXEC)) {
         return -EINVAL;
     }
     if (!bytes) {
         return 0;
     }
+    bytes = page_align(bytes);
     mmap_write_lock(k);
     int64_t result = -ENOMEM;
-    if (in_task(k, addr, bytes) && is_mapped(mm, addr, addr + bytes) &&
+    if (bytes && in_task(k, addr, bytes) && is_mapped(mm, addr, addr + bytes) &&
         may_expand(k, bytes, prot & PE_PROT_WRITE ? VM_WRITE : 0)) {
         const bool done =
             change_areas(k, mm, addr, addr + bytes, VM_READ | VM_WRITE | VM_EXEC, vm_flags(prot, 0) & ~VM_MAY);
@@ -209,14 +213,15 @@ static void zap_range(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32
 
 int64_t do_madvise(struct pe_kernel *k, struct mm *mm, uint32_t addr, uint32_t bytes, uint32_t advice)
 {
-    bytes = page_align(bytes);
     const bool huge = advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE;
-    if (addr % PAGE_SIZE || (advice != MADV_DONTNEED && !huge) || (huge && !(k->config.flags & PE_KERNEL_THP))) {
+    if (addr % PAGE_SIZE || (advice != MADV_DONTNEED && !huge) || (huge && !(k->config.flags & PE_KERNEL_THP)) ||
+        (bytes && !page_align(bytes))) {
         return -EINVAL;
     }
     if (!bytes) {
         return 0;
     }
+    bytes = page_align(bytes);
     mmap_write_lock(k);
     int64_t result = 0;
     if (!in_task(k, addr, bytes) || !is_mapped(mm, addr, addr + bytes)) {

@@ -149,8 +149,23 @@ bool pgd_alloc(struct pe_kernel *k, struct mm *mm)
     return k->config.tables == PE_TABLES_LPAE ? lpae_pgd_alloc(k, mm) : classic_pgd_alloc(k, mm);
 }
 
+/* FIRST_USER_ADDRESS lies inside the first 2 MB: free_pgtables leaves their table to pgd_free. */
+static void free_first_table(struct pe_kernel *k, struct mm *mm)
+{
+    struct pmd pmd;
+    pmd_offset(k, mm, 0, &pmd);
+    const pmdval_t value = pmd.host ? pmd_read(k, &pmd) : 0;
+    struct page *table = pmd_table(k, value) ? pmd_page(k, value) : NULL;
+    if (table && table->flags & PE_PG_TABLE) {
+        pmd_clear(k, &pmd);
+        pte_free(k, table);
+        mm->nr_ptes--;
+    }
+}
+
 void pgd_free(struct pe_kernel *k, struct mm *mm)
 {
+    free_first_table(k, mm);
     if (k->config.tables == PE_TABLES_LPAE) {
         lpae_pgd_free(k, mm);
     } else {

@@ -51,3 +51,8 @@ void set_pte_at(struct pe_kernel *k, uint32_t addr, const struct pte_table *tabl
     }
     pte_store(k, table->host, index, pte, addr >= k->layout.task_size);
 }
+
+uint64_t pe_kernel_hardware_pte(pe_kernel_tables tables, uint64_t pte, bool global)
+{
+    return tables == PE_TABLES_LPAE ? lpae_hardware(pte, LPAE_VALID, global) : classic_hardware((uint32_t)pte, global);
+}
