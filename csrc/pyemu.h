@@ -1575,9 +1575,9 @@ typedef struct pe_program_death {
     uint32_t signal, code; /* si_signo, si_code */
     uint32_t address;      /* si_addr */
     bool fetch, write;
-    pe_translation fault;
     uint32_t r[16];
     uint32_t cpsr;
+    char walk[512]; /* what the tables said of the address, as pe_walk_describe has it; empty without a fault of them */
 } pe_program_death;
 
 /* The first byte behind the stack of a program. */

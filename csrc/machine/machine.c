@@ -99,6 +99,9 @@ void pe_machine_free(pe_machine *m)
     if (!m) {
         return;
     }
+    if (m->hosted.gone) {
+        m->hosted.gone(m->hosted.context);
+    }
     timed_free(m);
     for (uint32_t i = 0; i < PE_MAX_CPUS; i++) {
         cpu_free(m->cpu[i]);
