@@ -252,6 +252,11 @@ static void align_hook(uc_engine *uc, uint64_t address, uint32_t size, void *use
     }
     const pe_translation fault = {.fault = PE_FAULT_ALIGNMENT};
     exception_abort(cpu, access.store ? PE_WRITE : PE_READ, access.address, &fault);
+    if (!d.thumb) {
+        hosted_leave(cpu);
+    } else if (cpu->end == END_HOSTED) {
+        cpu->deadline = 0; /* a stop within an IT block would be taken back: the next block hook stops */
+    }
 }
 
 void align_update(pe_cpu *cpu)

@@ -167,13 +167,13 @@ static bool fetch_from(pe_cpu *cpu, uint32_t va, uint64_t *pa)
     }
     const pe_tlb_entry *hit = pe_tlb_lookup(c->tlb, va, pe_regime_asid(&cpu->regime), PE_FETCH, &result);
     if (!hit) {
-        walk_tables(cpu, va, PE_FETCH, c->privileged, &t, &result);
+        walk_tables(cpu, va, PE_FETCH, cpu_privileged(cpu), &t, &result);
         *pa = t.pa;
     } else {
         *pa = hit->pa + (va - hit->va);
         if (c->tlb->detects_stale) {
-            pe_translate(cpu->machine->mem, &cpu->regime, va, PE_FETCH, c->privileged, &t);
-            pe_tlb_note_stale(c->tlb, hit, va, PE_FETCH, c->privileged, &t);
+            pe_translate(cpu->machine->mem, &cpu->regime, va, PE_FETCH, cpu_privileged(cpu), &t);
+            pe_tlb_note_stale(c->tlb, hit, va, PE_FETCH, cpu_privileged(cpu), &t);
             t.fault = PE_FAULT_NONE;
         }
     }
@@ -216,11 +216,13 @@ void timed_invalidate_tlb(pe_cpu *cpu, pe_tlbi operation, uint32_t va, uint8_t a
     timed_forget_pages(cpu->timed);
 }
 
-void timed_regime_changed(pe_cpu *cpu)
+void timed_regime_changed(pe_cpu *cpu, bool context)
 {
     timed_cpu *c = cpu->timed;
     const uint32_t cached = SCTLR_M | SCTLR_C;
     timed_forget_pages(c);
     c->data_cached = (cpu->regime.sctlr & cached) == cached;
-    pe_tlb_context_changed(c->tlb);
+    if (context) {
+        pe_tlb_context_changed(c->tlb);
+    }
 }
