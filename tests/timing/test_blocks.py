@@ -210,7 +210,9 @@ def test_a_block_costs_what_the_pipeline_of_the_core_makes_of_it(
     assert [cost(blocks[core], name).cycles for core in (A15, A7, A9)] == [a15, a7, a9]
 
 
-def test_a_taken_branch_stops_the_fetch_unless_it_makes_a_loop_of_one_block(blocks: dict[str, Blocks]) -> None:
+def test_a_taken_branch_stops_the_fetch_unless_it_makes_a_loop_of_one_block(
+    blocks: dict[str, Blocks],
+) -> None:
     assert cost(blocks[A15], "b").taken_cycles == 1
     assert cost(blocks[A15], "chain").taken_cycles == 0
     assert cost(blocks[A15], "independent").taken_cycles == 0
