@@ -83,8 +83,10 @@ def test_a_bill_does_not_depend_on_how_a_run_is_cut(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("timing", ["tlb", "cache"])
+@pytest.mark.parametrize(
+    "core", [core for core in CORES if core != "cortex-a15"]
+)  # test_bill.py has that one
+@pytest.mark.parametrize("timing", ["cache"])
 @pytest.mark.parametrize(
     "name", [name for name in BY_NAME if name not in ("highmem", "newlib", "uart", "timer", "align")]
 )
@@ -94,6 +96,6 @@ def test_every_check_of_the_firmware_passes_with_timing(name: str, timing: str, 
     with Machine(config, read_core(core)) as machine:
         machine.load(blob.elf)
         machine.run(max_insns=100_000_000)
-        tap = parse_tap(machine.console.read())
+        tap = parse_tap(machine.console.read().decode())
     assert compare_failures(tap, blob.fails) == ""
     assert tap.plan == tap.count > 0
