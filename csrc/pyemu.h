@@ -1439,8 +1439,8 @@ pe_status pe_kernel_set_thp(pe_kernel *kernel, pe_thp thp, pe_error *err);
 pe_status pe_kernel_touch(pe_kernel *kernel, uint32_t pid, uint32_t addr, uint32_t bytes, uint32_t stride,
                           pe_access access, uint64_t *touched, pe_fault_result *out, pe_error *err);
 /* The same, with the bytes; done: how many were copied. */
-pe_status pe_kernel_user_read(pe_kernel *kernel, uint32_t pid, uint32_t addr, void *buf, uint32_t bytes,
-                              uint32_t *done, pe_fault_result *out, pe_error *err);
+pe_status pe_kernel_user_read(pe_kernel *kernel, uint32_t pid, uint32_t addr, void *buf, uint32_t bytes, uint32_t *done,
+                              pe_fault_result *out, pe_error *err);
 pe_status pe_kernel_user_write(pe_kernel *kernel, uint32_t pid, uint32_t addr, const void *buf, uint32_t bytes,
                                uint32_t *done, pe_fault_result *out, pe_error *err);
 

@@ -60,7 +60,7 @@ struct tasks {
     uint32_t next_mm;
     uint32_t zero_page;   /* index of empty_zero_page */
     uint32_t boot_tables; /* frames in use as tables that are init_mm's */
-    uint32_t slab;      /* pages of kernel objects, a list, or NO_PAGE */
+    uint32_t slab;        /* pages of kernel objects, a list, or NO_PAGE */
     uint64_t slab_bytes;
     uint32_t slab_pages;
     pe_thp thp;

@@ -74,7 +74,7 @@ class Touch:
 
     ``count``    how many were made.
     ``faults``   how many exceptions they took.
-    ``signal``   what ended them early, ``code`` its si_code (SEGV_MAPERR 1, SEGV_ACCERR 2), ``address`` where.
+    ``signal``   what ended them early, at ``address``; ``code`` is its si_code: SEGV_MAPERR 1, SEGV_ACCERR 2.
     ``pa``       the physical address of the last one.
     """
 
@@ -207,7 +207,7 @@ class Process:
         return _touch(int(count[0]), out)
 
     def read(self, addr: int, length: int) -> bytes:
-        """The bytes at ``addr``, as loads of the process find them; OSError (EFAULT) where one would fault."""
+        """The bytes at ``addr``, as its loads find them; OSError (EFAULT) where one would fault."""
         _check_range(addr, length)
         buffer = ffi.new("uint8_t[]", length)
         self._copy(lib.pe_kernel_user_read, addr, buffer, length)

@@ -27,7 +27,7 @@ def kernel(request: Any) -> Iterator[Kernel]:
         kernel.check()
 
 
-@pytest.fixture()
+@pytest.fixture
 def process(kernel: Kernel) -> Process:
     return kernel.spawn()
 
@@ -150,11 +150,17 @@ def test_rights_of_a_range_with_a_hole_cannot_change(process: Process) -> None:
 
 def test_an_address_space_has_65530_areas_at_most(process: Process) -> None:
     at = process.mmap(65530 * 2 * PAGE, prot=Prot.READ, flags=Map.PRIVATE | Map.NORESERVE)
-    with pytest.raises(OSError) as info:
-        for page in range(0, 65530 * 2, 2):
-            process.munmap(at + page * PAGE, PAGE)
-    assert info.value.errno == ENOMEM
+    for page in range(1, 2 * 65529, 2):
+        process.munmap(at + page * PAGE, PAGE)
     assert len(process.areas) == 65530
+    with pytest.raises(OSError) as info:
+        process.mmap(PAGE)
+    assert info.value.errno == ENOMEM
+    with pytest.raises(OSError) as info:
+        process.mprotect(at + 2 * 65529 * PAGE, PAGE, RW)
+    assert info.value.errno == ENOMEM
+    process.munmap(at, PAGE)
+    process.mprotect(at + 2 * 65529 * PAGE, PAGE, RW)
 
 
 # ---- faults ----

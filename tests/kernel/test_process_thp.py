@@ -15,14 +15,14 @@ from pyemu.native import NativeError
 PAGE, HUGE = 4096, 2 * MIB
 
 
-@pytest.fixture()
+@pytest.fixture
 def kernel() -> Iterator[Kernel]:
     with Kernel(KernelConfig(memory_bytes=2 * GIB, functional=True)) as kernel:
         yield kernel
         kernel.check()
 
 
-@pytest.fixture()
+@pytest.fixture
 def process(kernel: Kernel) -> Process:
     return kernel.spawn()
 

@@ -23,7 +23,9 @@ FLAVOURS: dict[str, dict[str, Any]] = {
 def test_page_tables_of_forks_take_as_much_low_and_high_memory_as_on_the_real_kernel(
     case: dict[str, Any],
 ) -> None:
-    config = KernelConfig(memory_bytes=parse_size(case["memory"]), functional=True, **FLAVOURS[case["kernel"]])
+    config = KernelConfig(
+        memory_bytes=parse_size(case["memory"]), functional=True, **FLAVOURS[case["kernel"]]
+    )
     mapped = TRUTH["mapped_mb"] * MIB
     with Kernel(config) as kernel:
         program = start_program(kernel)

@@ -144,7 +144,7 @@ bool area_split(struct pe_kernel *k, struct mm *mm, uint32_t addr)
         return true;
     }
     const uint32_t index = (uint32_t)(area - mm->areas);
-    if (mm->area_count >= MAX_MAP_COUNT || !area_reserve(mm, 1)) {
+    if (!area_reserve(mm, 1)) {
         return false;
     }
     cost_insns(k, k->costs.process.vma_operation);
@@ -157,6 +157,13 @@ bool area_split(struct pe_kernel *k, struct mm *mm, uint32_t addr)
     }
     put_at(mm, index + 1, &upper);
     return true;
+}
+
+bool area_split_counted(struct pe_kernel *k, struct mm *mm, uint32_t addr)
+{
+    const struct vm_area *area = find_vma(mm, addr);
+    const bool splits = area && area->start < addr;
+    return (!splits || mm->area_count < MAX_MAP_COUNT) && area_split(k, mm, addr);
 }
 
 /* ---- protection ---- */

@@ -151,8 +151,8 @@ static pe_status check_space(struct recount *r, const struct mm *mm)
         const char *what;
         uint32_t counted, kept;
     } counters[] = {
-        {"PTE pages", s.ptes, mm->nr_ptes},     {"PMD pages", s.pmds, mm->nr_pmds},
-        {"anonymous pages", s.anon, mm->rss_anon}, {"huge pages", s.huge, mm->rss_huge},
+        {"PTE pages", s.ptes, mm->nr_ptes},         {"PMD pages", s.pmds, mm->nr_pmds},
+        {"anonymous pages", s.anon, mm->rss_anon},  {"huge pages", s.huge, mm->rss_huge},
         {"shared pages", s.shared, mm->rss_shared},
     };
     for (size_t i = 0; i < sizeof counters / sizeof counters[0]; i++) {
@@ -245,9 +245,8 @@ pe_status processes_check(const struct pe_kernel *k, pe_error *err)
         .table = calloc(k->frames.count, 1),
         .err = err,
     };
-    const pe_status status = r.mapped && r.table
-                                 ? recount(&r)
-                                 : pe_fail(err, PE_ERR_MEMORY, "the host has no memory left for a check");
+    const pe_status status =
+        r.mapped && r.table ? recount(&r) : pe_fail(err, PE_ERR_MEMORY, "the host has no memory left for a check");
     free(r.mapped);
     free(r.table);
     return status;

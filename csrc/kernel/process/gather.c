@@ -101,7 +101,8 @@ void tlb_remove_table(struct pe_kernel *k, struct mmu_gather *tlb, struct page *
     }
 }
 
-/* A CPU with interrupts off, or whose task reads, holds the end of the grace period off; a preempted reader does too. */
+/* A CPU with interrupts off, or whose task reads, holds the end of the grace period off; a preempted reader does too.
+ */
 static bool is_quiescent(const struct pe_kernel *k)
 {
     for (uint32_t i = 0; i < k->config.cpus; i++) {

@@ -92,8 +92,10 @@ void slab_uncharge(struct pe_kernel *k, uint32_t bytes);
 struct vm_area *find_vma(struct mm *mm, uint32_t addr); /* the first that ends above addr */
 /* Takes over the reference of area->shared; merges with neighbours.  False: no memory. */
 bool area_insert(struct pe_kernel *k, struct mm *mm, const struct vm_area *area);
-/* Makes addr the border of two areas where it lies inside one.  False: no memory. */
+/* Makes addr the border of two areas where it lies inside one (__split_vma, and split_vma, which counts them).  False:
+ * no memory. */
 bool area_split(struct pe_kernel *k, struct mm *mm, uint32_t addr);
+bool area_split_counted(struct pe_kernel *k, struct mm *mm, uint32_t addr);
 void area_merge(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32_t end); /* what touches at its borders */
 void area_erase(struct pe_kernel *k, struct mm *mm, uint32_t first, uint32_t count);
 bool area_reserve(struct mm *mm, uint32_t more);

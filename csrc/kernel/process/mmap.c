@@ -37,10 +37,15 @@ bool may_expand(const struct pe_kernel *k, uint32_t bytes, uint32_t flags)
 
 bool unmap_region(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32_t end)
 {
+    /* The number of areas is only looked at where it will have grown (do_vmi_align_munmap). */
+    const struct vm_area *area = find_vma(mm, start);
+    if (area && area->start < start && area->end > end && mm->area_count >= MAX_MAP_COUNT) {
+        return false;
+    }
     if (!area_split(k, mm, start) || !area_split(k, mm, end)) {
         return false;
     }
-    const struct vm_area *area = find_vma(mm, start);
+    area = find_vma(mm, start);
     const uint32_t first = area ? (uint32_t)(area - mm->areas) : mm->area_count;
     uint32_t last = first;
     while (last < mm->area_count && mm->areas[last].start < end) {
@@ -160,10 +165,9 @@ static bool is_mapped(struct mm *mm, uint32_t start, uint32_t end)
 }
 
 /* The areas of [start, end), split off, get new flags and merge with their neighbours. */
-static bool change_areas(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32_t end, uint32_t clear,
-                         uint32_t set)
+static bool change_areas(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32_t end, uint32_t clear, uint32_t set)
 {
-    if (!area_split(k, mm, start) || !area_split(k, mm, end)) {
+    if (!area_split_counted(k, mm, start) || !area_split_counted(k, mm, end)) {
         return false;
     }
     for (struct vm_area *area = find_vma(mm, start); area < mm->areas + mm->area_count && area->start < end; area++) {

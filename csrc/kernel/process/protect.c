@@ -23,8 +23,8 @@ static bool may_upgrade(struct pe_kernel *k, const struct vm_area *area, pteval_
     return page && page->flags & PE_PG_EXCLUSIVE;
 }
 
-static void change_pte_range(struct pe_kernel *k, const struct vm_area *area, const struct pmd *pmd,
-                             uint32_t start, uint32_t end, uint32_t *flush_from, uint32_t *flush_to)
+static void change_pte_range(struct pe_kernel *k, const struct vm_area *area, const struct pmd *pmd, uint32_t start,
+                             uint32_t end, uint32_t *flush_from, uint32_t *flush_to)
 {
     struct pte_table table;
     if (!pte_offset_map_lock(k, pmd, &table)) {

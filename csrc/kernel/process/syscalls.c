@@ -142,8 +142,8 @@ pe_status pe_kernel_mprotect(pe_kernel *k, uint32_t pid, uint32_t addr, uint32_t
     return PE_OK;
 }
 
-pe_status pe_kernel_madvise(pe_kernel *k, uint32_t pid, uint32_t addr, uint32_t bytes, uint32_t advice,
-                            int64_t *result, pe_error *err)
+pe_status pe_kernel_madvise(pe_kernel *k, uint32_t pid, uint32_t addr, uint32_t bytes, uint32_t advice, int64_t *result,
+                            pe_error *err)
 {
     const struct task *task = enter(k, pid, err);
     if (!task) {
@@ -186,7 +186,8 @@ pe_status pe_kernel_set_start_brk(pe_kernel *k, uint32_t pid, uint32_t start_brk
         return pe_fail(err, PE_ERR_ARGUMENT, "no task with an address space has the pid %u", pid);
     }
     if (start_brk >= k->layout.task_size || task->mm->brk != task->mm->start_brk) {
-        return pe_fail(err, PE_ERR_ARGUMENT, "a heap cannot begin at 0x%x: above TASK_SIZE, or it has begun", start_brk);
+        return pe_fail(err, PE_ERR_ARGUMENT, "a heap cannot begin at 0x%x: above TASK_SIZE, or it has begun",
+                       start_brk);
     }
     task->mm->start_brk = task->mm->brk = start_brk;
     return PE_OK;
