@@ -795,6 +795,10 @@ bool pe_machine_console_close(pe_machine *machine);
 size_t pe_machine_state_save(pe_machine *machine, void *buf, size_t size, pe_error *err);
 pe_status pe_machine_state_load(pe_machine *machine, const void *buf, size_t size, pe_error *err);
 
+/* The engine's own handle of a CPU (uc_engine *), for hooks of a test or a debugger; NULL: there is no such CPU.
+ * Borrowed.  Registers and memory are better reached by the calls above. */
+void *pe_machine_engine(pe_machine *machine, uint32_t cpu);
+
 /* What the engine is and which of its optional internals were found: "unicorn 2.1.4; tlb_flush_page_arm ..." */
 pe_status pe_engine_describe(char *text, size_t size, pe_error *err);
 

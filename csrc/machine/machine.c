@@ -188,6 +188,11 @@ pe_status pe_machine_regime(pe_machine *m, uint32_t cpu, pe_regime *out, bool *p
     return status;
 }
 
+void *pe_machine_engine(pe_machine *m, uint32_t cpu)
+{
+    return cpu < m->config.ncpus ? m->cpu[cpu]->uc : NULL;
+}
+
 /* ---- console ---- */
 
 size_t pe_machine_console_read(pe_machine *m, void *buf, size_t size)
