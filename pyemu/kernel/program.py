@@ -1,4 +1,4 @@
-"""User programs on a kernel model: an ELF file in a task of its own, run by a machine, served by the model."""
+"""User programs on a kernel model: an ELF file in a task of its own, on the machine that the model serves."""
 
 from __future__ import annotations
 
