@@ -795,6 +795,10 @@ bool pe_machine_console_close(pe_machine *machine);
 size_t pe_machine_state_save(pe_machine *machine, void *buf, size_t size, pe_error *err);
 pe_status pe_machine_state_load(pe_machine *machine, const void *buf, size_t size, pe_error *err);
 
+/* The engine's own handle of a CPU (uc_engine *), for hooks of a test or a debugger; NULL: there is no such CPU.
+ * Borrowed.  Registers and memory are better reached by the calls above. */
+void *pe_machine_engine(pe_machine *machine, uint32_t cpu);
+
 /* What the engine is and which of its optional internals were found: "unicorn 2.1.4; tlb_flush_page_arm ..." */
 pe_status pe_engine_describe(char *text, size_t size, pe_error *err);
 
@@ -1571,9 +1575,9 @@ typedef struct pe_program_death {
     uint32_t signal, code; /* si_signo, si_code */
     uint32_t address;      /* si_addr */
     bool fetch, write;
-    pe_translation fault;
     uint32_t r[16];
     uint32_t cpsr;
+    char walk[512]; /* what the tables said of the address, as pe_walk_describe has it; empty without a fault of them */
 } pe_program_death;
 
 /* The first byte behind the stack of a program. */

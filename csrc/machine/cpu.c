@@ -60,7 +60,7 @@ void cpu_load_regime(pe_cpu *cpu)
     };
     cpu->generation++;
     if (cpu->timed) {
-        timed_regime_changed(cpu);
+        timed_regime_changed(cpu, true);
     }
 }
 

@@ -144,6 +144,7 @@ typedef struct hosted_by {
     void *context;
     void (*take)(void *context, pe_cpu *cpu, const hosted_event *event);
     void (*slice_over)(void *context, pe_cpu *cpu); /* the CPU's turn is over */
+    void (*gone)(void *context);                    /* the machine is freed */
 } hosted_by;
 
 typedef struct byte_queue {

@@ -245,7 +245,7 @@ static pe_status engine_returned(pe_cpu *cpu, uc_err status, pe_error *err)
         if (fault.access == PE_FETCH) {
             cpu->block_size = 0; /* the block that jumped here is over */
             if (cpu->timed) {
-                timed_finish(cpu, cpu_reg(cpu, UC_ARM_REG_PC));
+                timed_fetch_abort(cpu, cpu_reg(cpu, UC_ARM_REG_PC), address);
             }
         }
         exception_abort(cpu, fault.access, address, &fault.translation);
@@ -303,6 +303,9 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     clock_leave();
     m->time = machine_time(m);
     m->current = NULL;
+    if (cpu->timed) {
+        timed_settle(cpu->timed);
+    }
     timer_update_all(m);
     return status;
 }

@@ -100,7 +100,7 @@ void semihost_write0(const char *text)
     sys_write(1, text, length);
 }
 
-_Noreturn void semihost_exit(int status)
+_Noreturn void semihost_exit(uint32_t status)
 {
-    sys_exit(status);
+    sys_exit((int)status);
 }

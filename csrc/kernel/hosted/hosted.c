@@ -38,9 +38,13 @@ static void die(struct pe_kernel *k, const hosted_event *e, uint32_t signal, uin
             .address = address,
             .fetch = e->kind == HOSTED_PREFETCH_ABORT,
             .write = e->kind == HOSTED_DATA_ABORT && e->access == PE_WRITE,
-            .fault = e->fault,
             .cpsr = task->user->cpsr,
         };
+        if (e->kind == HOSTED_DATA_ABORT || e->kind == HOSTED_PREFETCH_ABORT) {
+            pe_walk walk;
+            pe_translate_steps(k->mem, &k->cpu->regime, e->address, e->access, false, &walk);
+            pe_walk_describe(&k->cpu->regime, e->address, &walk, d->walk, sizeof d->walk);
+        }
         memcpy(d->name, task->name, sizeof d->name);
         memcpy(d->r, task->user->r, sizeof d->r);
     }
@@ -97,6 +101,12 @@ static void slice_over(void *context, pe_cpu *cpu)
     if (current_task(k)->user) {
         hosted_schedule(k, true);
     }
+}
+
+static void machine_gone(void *context)
+{
+    struct pe_kernel *k = context;
+    k->machine = NULL;
 }
 
 /* ---- loading ---- */
@@ -200,7 +210,7 @@ static void prepare_cpu(struct pe_kernel *k)
     cpu_set_cp15(cpu, CPACR, CPACR_VFP);
     cpu_set_cp15(cpu, CNTKCTL, CNTKCTL_VC);
     cpu_set_reg(cpu, UC_ARM_REG_FPEXC, FPEXC_EN);
-    machine_host(k->machine, &(hosted_by){k, take, slice_over});
+    machine_host(k->machine, &(hosted_by){k, take, slice_over, machine_gone});
 }
 
 static pe_status start(struct pe_kernel *k, struct task *task, const pe_program *p, pe_error *err)
@@ -266,7 +276,9 @@ size_t pe_kernel_program_unknown_calls(const pe_kernel *k, uint32_t *out, size_t
 void hosted_release(struct pe_kernel *k)
 {
     if (k->hosted) {
-        machine_host(k->machine, &(hosted_by){0});
+        if (k->machine) {
+            machine_host(k->machine, &(hosted_by){0});
+        }
         free(k->hosted->longterm.pfns);
         free(k->hosted);
     }
