@@ -4,6 +4,7 @@
 
 #include "kernel/bill.h"
 #include "kernel/config.h"
+#include "kernel/hosted/hosted.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,6 +79,7 @@ void pe_kernel_free(pe_kernel *k)
     if (k) {
         processes_release(k);
         free(k->pgd_slabs.slab);
+        hosted_release(k);
         zones_release(k);
         bill_release(k);
         free(k);

@@ -72,6 +72,8 @@ struct asids {
     uint32_t next;
 };
 
+struct hosted;
+
 struct table_batch {
     uint32_t head; /* frames that wait for a grace period, a list, or NO_PAGE */
     uint32_t count;
@@ -100,6 +102,8 @@ struct pe_kernel {
     struct table_batch batch;
     struct lock_state locks[PE_LOCKS];
     struct gup_race race;
+
+    struct hosted *hosted; /* NULL: no program was started */
 
     struct bill bill;
     struct reports reports;

@@ -250,6 +250,7 @@ static void align_hook(uc_engine *uc, uint64_t address, uint32_t size, void *use
     }
     const pe_translation fault = {.fault = PE_FAULT_ALIGNMENT};
     exception_abort(cpu, access.store ? PE_WRITE : PE_READ, access.address, &fault);
+    hosted_leave(cpu);
 }
 
 void align_update(pe_cpu *cpu)

@@ -53,7 +53,7 @@ static void write_translation(pe_cpu *cpu, cp15_reg reg, uint64_t value)
         fill_flush(cpu);
     }
     if (cpu->timed) {
-        timed_regime_changed(cpu);
+        timed_regime_changed(cpu, reg.crn != 1 && (reg.crn != 2 || reg.opc2 != 2));
     }
 }
 

@@ -99,6 +99,9 @@ void pe_machine_free(pe_machine *m)
     if (!m) {
         return;
     }
+    if (m->hosted.gone) {
+        m->hosted.gone(m->hosted.context);
+    }
     timed_free(m);
     for (uint32_t i = 0; i < PE_MAX_CPUS; i++) {
         cpu_free(m->cpu[i]);
@@ -183,6 +186,11 @@ pe_status pe_machine_regime(pe_machine *m, uint32_t cpu, pe_regime *out, bool *p
         *privileged = cpu_privileged(m->cpu[cpu]);
     }
     return status;
+}
+
+void *pe_machine_engine(pe_machine *m, uint32_t cpu)
+{
+    return cpu < m->config.ncpus ? m->cpu[cpu]->uc : NULL;
 }
 
 /* ---- console ---- */

@@ -245,7 +245,7 @@ static pe_status engine_returned(pe_cpu *cpu, uc_err status, pe_error *err)
         if (fault.access == PE_FETCH) {
             cpu->block_size = 0; /* the block that jumped here is over */
             if (cpu->timed) {
-                timed_finish(cpu, cpu_reg(cpu, UC_ARM_REG_PC));
+                timed_fetch_abort(cpu, cpu_reg(cpu, UC_ARM_REG_PC), address);
             }
         }
         exception_abort(cpu, fault.access, address, &fault.translation);
@@ -291,13 +291,21 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
         if (cpu->timed) {
             timed_finish(cpu, cpu_reg(cpu, UC_ARM_REG_PC));
         }
-        if (cpu->end == END_DEADLINE) {
+        if (cpu->end == END_HOSTED) {
+            hosted_take(cpu);
+        } else if (cpu->end == END_DEADLINE) {
             cpu->end = END_NONE;
         }
+    }
+    if (m->hosted.slice_over && !m->stopping && status == PE_OK) {
+        m->hosted.slice_over(m->hosted.context, cpu);
     }
     clock_leave();
     m->time = machine_time(m);
     m->current = NULL;
+    if (cpu->timed) {
+        timed_settle(cpu->timed);
+    }
     timer_update_all(m);
     return status;
 }

@@ -126,6 +126,11 @@ class KernelConfig:
         """HIGHPTE as asked for, or as Kconfig has it: with HIGHMEM, without PREEMPT_RT."""
         return self.highmem and self.preemption != "rt" if self.highpte is None else self.highpte
 
+    @property
+    def highpte_in_force(self) -> bool:
+        """The same after the remedy: ``no-highpte`` takes it from PREEMPT_RT."""
+        return self.uses_highpte and not (self.preemption == "rt" and self.remedy == "no-highpte")
+
     def native(self) -> tuple[Any, list[Any]]:
         """A new ``pe_kernel_config *``, and what must live as long as it is used."""
         native = ffi.new("pe_kernel_config *")

@@ -8,7 +8,7 @@ from typing import Any
 
 from pyemu.native import ffi, lib
 
-__all__ = ["Lock", "Report", "ReportKind", "read_reports"]
+__all__ = ["Lock", "Report", "ReportKind", "clear_reports", "read_reports"]
 
 # The I bit of CPSR, which is what ARM's irqs_disabled() gives.
 _I_BIT = 128
@@ -60,7 +60,7 @@ _WARNINGS = {
     ReportKind.TRYLOCK_IN_HARDIRQ: "WARNING: at kernel/locking/rtmutex_api.c: trylock in hard-irq context",
     ReportKind.UNBALANCED: "WARNING: counts of the context do not balance",
     ReportKind.BAD_PMD: "bad pmd {value:08x}",
-    ReportKind.KMAP_ADDRESS: "WARNING: at mm/highmem.c kunmap_local_indexed: 0x{value:08x} is not the kernel's",
+    ReportKind.KMAP_ADDRESS: "WARNING: at mm/highmem.c kunmap_local_indexed: 0x{value:08x} is user's",
 }
 
 
@@ -173,6 +173,11 @@ def read_reports(kernel: Any) -> list[Report]:
     out = ffi.new("pe_kernel_report[]", lib.PE_REPORTS_KEPT)
     count = lib.pe_kernel_reports(kernel.handle, out, lib.PE_REPORTS_KEPT)
     return [Report.from_native(out[i]) for i in range(count)]
+
+
+def clear_reports(kernel: Any) -> None:
+    """Forget them all."""
+    lib.pe_kernel_reports_clear(kernel.handle)
 
 
 def _function(number: int) -> str:

@@ -189,7 +189,7 @@ class Tlb(Face):
 
     def context_changed(self) -> None:
         """CONTEXTIDR, DACR, PRRR, NMRR or a TTBR changed: empties the micro-TLBs of a core that does so."""
-        lib.pe_tlb_context_changed(self.handle)
+        lib.pe_tlb_context_changed(self.own_handle)
 
     def holds(self, which: TlbArray, va: int, asid: int = 0) -> bool:
         """Whether an access would hit; changes nothing. STORE is LOAD where loads and stores share one."""

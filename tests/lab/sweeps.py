@@ -20,7 +20,7 @@ def ideal_rows(job: Job) -> list[Row]:
         high = (job.memory_bytes >> 10) - low
         each = (0.0, 4.0 * TABLES) if highmem and job.highpte else (4.0 * TABLES, 0.0)
         room = int(low // (each[0] or 16))
-        return [TablesRow(job.memory_bytes, job.highpte, low, high, TABLES, *each, room, "memory")]
+        return [TablesRow(job.memory_bytes, job.highpte, low, high, TABLES, *each, room)]
     return [_gup_row(job, call, highmem) for call in job.calls]
 
 

@@ -165,7 +165,7 @@ def test_the_answers_say_what_the_rows_say() -> None:
     assert "100.0 cycles and 200.0 instructions a page at 1 page a call (+50.0 % cycles)" in cost
     assert "1.6 cycles and 3.1 instructions a page at 64 pages a call" in cost
     assert "With 512M of RAM there is no highmem, and HIGHPTE changes nothing." in cost
-    assert "1,030 PTE pages" in lowmem
+    assert "1,030 page tables" in lowmem
     assert "At 512M HIGHPTE saves nothing" in lowmem
     assert "At 1G HIGHPTE saves 4,120 kB of lowmem for each such process, 100 %" in lowmem
     assert "without it there is room for 190" in lowmem

@@ -99,6 +99,7 @@ def test_what_belongs_to_a_machine_is_changed_by_its_guest_only() -> None:
             lambda: machine.caches.maintain(CacheOperation.CLEAN, FIRST),
             lambda: machine.caches.invalidate_fetch(),
             lambda: tlb.invalidate(TlbInvalidate.ALL),
+            lambda: tlb.context_changed(),
             lambda: tlb.access(FIRST, fresh),
             lambda: tlb.replay(machine.mem, machine.regime(), [FIRST]),
             lambda: machine.cpus[0].predictor.replay([]),

@@ -20,6 +20,7 @@ class Line:
     number: int
     dirty: bool
     used: int
+    shared: bool = False
 
 
 @dataclass
@@ -47,21 +48,32 @@ class PlainCache:
         return slots, number, next((line for line in slots if line and line.number == number), None)
 
     def access(self, address: int, write: bool = False) -> bool:
+        if self.touch(address, write):
+            return True
+        if self.write_allocate or not write:
+            self.fill(address, write)
+        return False
+
+    def touch(self, address: int, write: bool = False) -> Line | None:
+        """The line, if it is here: used now, and dirty after a write."""
         self.clock += 1
-        slots, number, line = self.find(address)
+        line = self.find(address)[2]
         if line is not None:
             line.used = self.clock
             line.dirty |= write
-            return True
-        if write and not self.write_allocate:
-            return False
+        return line
+
+    def fill(self, address: int, dirty: bool = False) -> Line | None:
+        """Puts a line in; returns the one that made room."""
+        slots, number, _ = self.find(address)
+        self.clock += 1
         way = slots.index(None) if None in slots else self.victim(slots, number % self.sets)
         gone = slots[way]
         if gone is not None:
             self.evictions += 1
             self.write_backs += gone.dirty
-        slots[way] = Line(number, write, self.clock)
-        return False
+        slots[way] = Line(number, dirty, self.clock)
+        return gone
 
     def victim(self, slots: list[Line | None], index: int) -> int:
         if self.replacement == "lru":
@@ -78,10 +90,12 @@ class PlainCache:
             self.write_backs += line.dirty
             line.dirty = False
 
-    def invalidate(self, address: int) -> None:
+    def invalidate(self, address: int) -> Line | None:
+        """The line that was here."""
         slots, _, line = self.find(address)
         if line is not None:
             slots[slots.index(line)] = None
+        return line
 
     def invalidate_all(self) -> None:
         self.slots.clear()

@@ -10,6 +10,7 @@
 #define LOCKS_HELD_MAX   16
 
 struct mm;
+struct user_context;
 
 /* Windows of a task (include/linux/sched.h, struct kmap_ctrl). */
 struct kmap_ctrl {
@@ -34,6 +35,7 @@ struct task {
     uint32_t stack[2]; /* indices of the pages of its kernel stack, or NO_PAGE */
     bool exited;
     int32_t exit_status;
+    struct user_context *user; /* of a hosted program; NULL */
 };
 
 struct kernel_cpu {

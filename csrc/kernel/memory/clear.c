@@ -2,10 +2,19 @@
  * Contents of frames: clear_highpage and copy_highpage.  A frame that nobody wrote reads as zero and stays untouched.
  */
 #include "kernel/cost.h"
+#include "machine/machine.h"
 
 static void bill_page(struct pe_kernel *k, const struct page *page, uint32_t va, pe_access access)
 {
     cost_stream(k, va, page_to_phys(&k->frames, page), PAGE_SIZE, access);
+}
+
+/* Programs may have run code from the frame. */
+static void drop_code(struct pe_kernel *k, const struct page *page)
+{
+    if (k->machine) {
+        fill_drop_code(k->machine, page_to_phys(&k->frames, page), PAGE_SIZE);
+    }
 }
 
 void clear_highpage(struct pe_kernel *k, struct page *page)
@@ -17,6 +26,7 @@ void clear_highpage(struct pe_kernel *k, struct page *page)
     bill_page(k, page, va, PE_WRITE);
     if (page->flags & PE_PG_BACKED) {
         memset(page_host(k, page), 0, PAGE_SIZE);
+        drop_code(k, page);
     }
     kunmap_local(k, va);
     chain_leave(k->cpu);
@@ -36,6 +46,7 @@ void copy_highpage(struct pe_kernel *k, struct page *to, struct page *from)
     } else if (to->flags & PE_PG_BACKED) {
         memset(page_host(k, to), 0, PAGE_SIZE);
     }
+    drop_code(k, to);
     kunmap_local(k, to_va);
     kunmap_local(k, from_va);
     chain_leave(k->cpu);

@@ -89,6 +89,7 @@ static void task_free(struct pe_kernel *k, struct task *task)
     if (task->pid - 1 < k->tasks.lowest) {
         k->tasks.lowest = task->pid - 1;
     }
+    free(task->user);
     free(task);
 }
 
@@ -300,6 +301,7 @@ static void mm_release(struct mm *mm)
 void processes_release(struct pe_kernel *k)
 {
     for (uint32_t i = 0; i < k->tasks.count; i++) {
+        free(k->tasks.slot[i] ? k->tasks.slot[i]->user : NULL);
         free(k->tasks.slot[i]);
     }
     free(k->tasks.slot);

@@ -47,9 +47,10 @@ static pe_status make_cpu(pe_cpu *cpu, const timed_machine *t, pe_error *err)
     c->account = &t->ledger->cpu[cpu->index];
     c->group_insns = cpu->insns - t->core.pipeline.window_entries; /* the first miss begins a group */
     c->fills = calloc(t->core.memory.line_fill_entries, sizeof *c->fills);
-    c->tlb = c->fills ? pe_tlb_new(&t->core, err) : NULL;
+    c->dirty = calloc(DIRTY_ENTRIES, sizeof *c->dirty);
+    c->tlb = c->fills && c->dirty ? pe_tlb_new(&t->core, err) : NULL;
     c->predictor = c->tlb ? pe_predictor_new(&t->core, err) : NULL;
-    c->blocks_page = NO_PAGE;
+    c->page = NO_PAGE;
     timed_forget_pages(c);
     c->fetched_line = NO_LINE;
     c->deadline = NEVER;
@@ -115,6 +116,7 @@ static void free_cpu(pe_cpu *cpu)
         pe_tlb_free(c->tlb);
         pe_predictor_free(c->predictor);
         free(c->fills);
+        free(c->dirty);
         free(c);
         cpu->timed = NULL;
     }

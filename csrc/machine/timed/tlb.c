@@ -167,13 +167,13 @@ static bool fetch_from(pe_cpu *cpu, uint32_t va, uint64_t *pa)
     }
     const pe_tlb_entry *hit = pe_tlb_lookup(c->tlb, va, pe_regime_asid(&cpu->regime), PE_FETCH, &result);
     if (!hit) {
-        walk_tables(cpu, va, PE_FETCH, c->privileged, &t, &result);
+        walk_tables(cpu, va, PE_FETCH, cpu_privileged(cpu), &t, &result);
         *pa = t.pa;
     } else {
         *pa = hit->pa + (va - hit->va);
         if (c->tlb->detects_stale) {
-            pe_translate(cpu->machine->mem, &cpu->regime, va, PE_FETCH, c->privileged, &t);
-            pe_tlb_note_stale(c->tlb, hit, va, PE_FETCH, c->privileged, &t);
+            pe_translate(cpu->machine->mem, &cpu->regime, va, PE_FETCH, cpu_privileged(cpu), &t);
+            pe_tlb_note_stale(c->tlb, hit, va, PE_FETCH, cpu_privileged(cpu), &t);
             t.fault = PE_FAULT_NONE;
         }
     }
@@ -183,43 +183,29 @@ static bool fetch_from(pe_cpu *cpu, uint32_t va, uint64_t *pa)
 
 void timed_forget_pages(timed_cpu *c)
 {
-    c->page = NO_PAGE;
     for (size_t i = 0; i < ENTERED_PAGES; i++) {
         c->entered[i].page = NO_PAGE;
     }
 }
 
-static bool enter(timed_cpu *c, const timed_entered *from)
-{
-    c->blocks = from->blocks;
-    c->page_pa = from->pa;
-    c->blocks_page = c->page = from->page;
-    c->fetched_line = NO_LINE;
-    return true;
-}
-
-bool timed_enter_page(pe_cpu *cpu, uint32_t va)
+const timed_entered *timed_enter_page(pe_cpu *cpu, uint32_t va)
 {
     timed_cpu *c = cpu->timed;
-    timed_entered *slot = &c->entered[va >> 12 & (ENTERED_PAGES - 1)];
     uint64_t pa, offset;
-    if (slot->page == va >> 12) {
-        tlb_count_hit(c->tlb, PE_FETCH);
-        return enter(c, slot);
+    if (!fetch_from(cpu, va, &pa) || !fill_ram_offset(cpu->machine, pa, &offset)) {
+        return NULL;
     }
-    const bool mapped = fetch_from(cpu, va, &pa);
-    c->page = NO_PAGE;
-    if (!mapped || !fill_ram_offset(cpu->machine, pa, &offset)) {
-        return false;
+    timed_page *blocks = blocks_of(cpu->machine->timed, offset >> 12);
+    if (!blocks) {
+        return NULL;
     }
-    timed_entered now = {va >> 12, blocks_of(cpu->machine->timed, offset >> 12), pa & ~(uint64_t)(PE_PAGE_SIZE - 1)};
-    if (!now.blocks) {
-        return false;
+    if (!tlb_hits_are_alike(c->tlb, PE_FETCH)) {
+        timed_forget_pages(c); /* the TLB wants to hear of each change of the page */
     }
-    if (tlb_hits_are_alike(c->tlb, PE_FETCH)) {
-        *slot = now;
-    }
-    return enter(c, &now);
+    timed_entered *in = &c->entered[va >> 12 & (ENTERED_PAGES - 1)];
+    *in = (timed_entered){va >> 12, blocks, pa & ~(uint64_t)(PE_PAGE_SIZE - 1)};
+    c->page = in->page;
+    return in;
 }
 
 /* ---- what the guest changes ---- */
@@ -230,11 +216,13 @@ void timed_invalidate_tlb(pe_cpu *cpu, pe_tlbi operation, uint32_t va, uint8_t a
     timed_forget_pages(cpu->timed);
 }
 
-void timed_regime_changed(pe_cpu *cpu)
+void timed_regime_changed(pe_cpu *cpu, bool context)
 {
     timed_cpu *c = cpu->timed;
     const uint32_t cached = SCTLR_M | SCTLR_C;
     timed_forget_pages(c);
     c->data_cached = (cpu->regime.sctlr & cached) == cached;
-    pe_tlb_context_changed(c->tlb);
+    if (context) {
+        pe_tlb_context_changed(c->tlb);
+    }
 }

@@ -153,14 +153,14 @@ def _lowmem(rows: Sequence[Row]) -> Answer | None:
             f"{low.low_each_kb:,.0f} kB",
             f"{high.low_each_kb:,.0f} kB",
             f"{low.low_each_kb - high.low_each_kb:,.0f} kB",
-            _processes(low),
-            _processes(high),
+            f"{low.processes:,}",
+            f"{high.processes:,}",
         )
         for low, high in pairs
     ]
     first, last = pairs[0], pairs[-1]
     text = [
-        f"A process that touches one page in each 2 MB of 2 GB has {last[0].tables_each:,.0f} PTE pages. "
+        f"A process that touches one page in each 2 MB of 2 GB has {last[0].tables_each:,.0f} page tables. "
         + " ".join(
             _lowmem_sentence(low, high) for low, high in ([first] if first is last else [first, last])
         ),
@@ -190,12 +190,8 @@ def _lowmem_sentence(low: TablesRow, high: TablesRow) -> str:
     share = _percent(saved, low.low_each_kb)
     return (
         f"At {size} HIGHPTE saves {saved:,.0f} kB of lowmem for each such process, {share} "
-        f"of what it takes; without it there is room for {_processes(low)}, with it for {_processes(high)}."
+        f"of what it takes; without it there is room for {low.processes:,}, with it for {high.processes:,}."
     )
-
-
-def _processes(row: TablesRow) -> str:
-    return f"{row.processes:,}" if row.ended_by == "memory" else f"more than {row.processes:,}"
 
 
 # ---- PREEMPT_RT ----

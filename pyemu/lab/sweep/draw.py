@@ -67,7 +67,7 @@ def _draw_lowmem(rows: Sequence[Row], directory: Path) -> list[Path]:
         for panel, what, label in zip(
             panels,
             ("low_each_kb", "processes"),
-            ("kB of lowmem a process", "processes until memory runs out"),
+            ("kB of lowmem a process", "room for processes"),
             strict=True,
         ):
             curves = {

@@ -67,7 +67,6 @@ class Plan:
     ``sizes``      bytes of RAM.
     ``calls``      pages of a call of get_user_pages_fast.
     ``megabytes``  that gup_test maps; every page is got and put once.
-    ``processes``  where the forks of the table measurement end at the latest.
     """
 
     sizes: tuple[int, ...] = SIZES
@@ -76,7 +75,6 @@ class Plan:
     core: str = "cortex-a15"
     timing: Timing = "cache"
     megabytes: int = 32
-    processes: int = 4096
 
     def __post_init__(self) -> None:
         for call in self.calls:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pyemu.config import UserError
 from pyemu.lab.sweep.plan import Plan
@@ -34,13 +34,11 @@ class Results:
 
     def _lines(self) -> Iterator[bytes]:
         """Those that end: the last one may have been cut off."""
-        try:
+        with _naming(self.path):
             if not self.path.exists():
                 return
             with self.path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
-        except OSError as problem:
-            raise UserError(f"{self.path}: {problem.strerror or problem}") from None
         if len(data) > MAX_BYTES:
             raise UserError(f"{self.path}: larger than {MAX_BYTES >> 20} MB: no file of a sweep")
         for line in data.splitlines(keepends=True):
@@ -71,23 +69,31 @@ class Results:
     @contextmanager
     def appending(self) -> Iterator[Results]:
         """Open for :meth:`add`."""
-        try:
+        with _naming(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab") as self._file:
+            self._file = self.path.open("ab")
+        with self._file:
+            with _naming(self.path):
                 self._file.truncate(self._whole)
-                if not self._whole:
-                    _write(self._file, [self.plan.as_dict()])
-                yield self
-        except OSError as problem:
-            raise UserError(f"{problem.filename or self.path}: {problem.strerror or problem}") from None
+            if not self._whole:
+                self._write([self.plan.as_dict()])
+            yield self
 
     def add(self, rows: Iterable[Row]) -> None:
         """Append rows, which are then safe from a kill."""
         new = list(rows)
-        _write(self._file, [row_as_dict(row) for row in new])
+        self._write([row_as_dict(row) for row in new])
         self.rows += new
 
+    def _write(self, objects: Iterable[dict[str, Any]]) -> None:
+        with _naming(self.path):
+            self._file.write("".join(json.dumps(each) + "\n" for each in objects).encode())
+            self._file.flush()
 
-def _write(file: IO[bytes], objects: Iterable[dict[str, Any]]) -> None:
-    file.write("".join(json.dumps(each) + "\n" for each in objects).encode())
-    file.flush()
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise UserError(f"{problem.filename or path}: {problem.strerror or problem}") from None

@@ -50,12 +50,11 @@ class GupRow:
 
 @dataclass(frozen=True)
 class TablesRow:
-    """Processes with sparse memory, one page touched per 2 MB, forked until memory ran out.
+    """Processes with sparse memory: one page touched in each 2 MB of 2 GB, then forked.
 
-    ``low_kb``, ``high_kb``  LowTotal and HighTotal; ``..._each_kb`` what a process takes of either.
-    ``tables_each``  PTE pages of a process.
-    ``processes``    that there was room for.
-    ``ended_by``     ``"memory"``, or ``"limit"``: of the sweep, before memory ran out.
+    ``low_kb``, ``high_kb``  LowTotal and HighTotal; ``..._each_kb`` what a fork took of either.
+    ``tables_each``  page tables of a process.
+    ``processes``    that there is room for, if each takes as much.
     """
 
     memory_bytes: int
@@ -66,7 +65,6 @@ class TablesRow:
     low_each_kb: float
     high_each_kb: float
     processes: int
-    ended_by: str
 
     @property
     def place(self) -> Place:
