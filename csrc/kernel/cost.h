@@ -86,6 +86,16 @@ static inline void cost_exclusive(struct pe_kernel *k)
     }
 }
 
+/* Atomic operations of references (atomic_add_unless, atomic_dec_and_test): LDREX and STREX between two DMB. */
+static inline void cost_ordered(struct pe_kernel *k, uint32_t count)
+{
+    for (uint32_t i = 0; cost_billed(k) && i < count; i++) {
+        cost_event_billed(k, PE_COST_BARRIERS, k->bill.core.system.dmb_cycles);
+        cost_event_billed(k, PE_COST_BARRIERS, k->bill.core.system.dmb_cycles);
+        cost_exclusive(k);
+    }
+}
+
 /* An exception of a user program that the model handles: entry and return. */
 void cost_exception(struct pe_kernel *k);
 

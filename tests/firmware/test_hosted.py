@@ -9,7 +9,7 @@ import pytest
 
 from pyemu.kernel.program import Program
 from tests.firmware.blobs import FIRMWARE, parse_tap
-from tests.kernel.programs import Ran, run_program
+from tests.kernel.hosted import Ran, run_program
 
 PROGRAMS = sorted(path.stem for path in (FIRMWARE / "hosted").glob("*.c") if path.stem not in ("sys", "wild"))
 KERNELS: dict[str, dict[str, Any]] = {

@@ -1,69 +1,24 @@
-"""User programs made in memory, and runs of programs on a model."""
+"""What a small static program's address space looks like before it does anything."""
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass
-from typing import Any
+from pyemu.kernel import Kernel, Map, Process, Prot
 
-from pyemu.config import MachineConfig
-from pyemu.kernel import Kernel, KernelConfig
-from pyemu.kernel.memory import MemInfo
-from pyemu.kernel.program import Death, Program, Segment, read_deaths, start_program, unknown_calls
-from pyemu.kernel.reports import Report, read_reports
-from pyemu.machine import Machine, Stop
-from pyemu.native import lib
-
-TEXT, DATA = 0x10000, 0x20000
-RX, RW = lib.PE_PROT_READ | lib.PE_PROT_EXEC, lib.PE_PROT_READ | lib.PE_PROT_WRITE
+RW = Prot.READ | Prot.WRITE
+RX = Prot.READ | Prot.EXEC
 
 
-@dataclass(frozen=True)
-class Ran:
-    """How a program ended; ``before`` and ``after`` are the kernel's memory."""
-
-    stop: Stop
-    output: str
-    deaths: list[Death]
-    unknown: list[int]
-    reports: list[Report]
-    stats: dict[str, int]
-    before: MemInfo
-    after: MemInfo
-
-
-def program(*words: int, data: bytes = b"", name: str = "program") -> Program:
-    """ARM code at 0x10000, data at 0x20000."""
-    code = struct.pack(f"<{len(words)}I", *words)
-    segments = [Segment(TEXT, code, len(code), RX), Segment(DATA, data, max(len(data), 4096), RW)]
-    return Program(name, TEXT, tuple(segments))
-
-
-def run_program(
-    what: Program, *arguments: str, max_insns: int = 50_000_000, timing: str = "off", **config: Any
-) -> Ran:
-    """Run it to its end; the model's frames and tables are counted anew afterwards."""
-    kernel_config = KernelConfig(timing=timing, core="cortex-a15", **config)  # type: ignore[arg-type]
-    machine_config = MachineConfig(
-        memory_bytes=kernel_config.memory_bytes,
-        semihosting=False,
-        timing=timing,
-        core="cortex-a15",  # type: ignore[arg-type]
-    )
-    with Machine(machine_config) as machine:
-        machine.reset(0)
-        with Kernel(kernel_config, machine=machine) as kernel:
-            before = kernel.meminfo
-            start_program(kernel, what, arguments)
-            stop = machine.run(max_insns=max_insns)
-            kernel.check()
-            return Ran(
-                stop,
-                machine.console.read().decode(errors="replace"),
-                read_deaths(kernel),
-                unknown_calls(kernel),
-                read_reports(kernel),
-                kernel.stats,
-                before,
-                kernel.meminfo,
-            )
+def start_program(kernel: Kernel) -> Process:
+    """Text, data and heap low, a stack at the top, one page of the kernel's below mmap_base: some touched."""
+    process = kernel.spawn("program")
+    top = kernel.layout.task_size
+    areas = [(0x10000, 0x60000, RX, Map.PRIVATE), (0x80000, 0x8000, RW, Map.PRIVATE)]
+    areas += [(0x88000, 0x22000, RW, Map.PRIVATE), (top - 0x21000, 0x21000, RW, Map.PRIVATE | Map.GROWSDOWN)]
+    for addr, size, prot, flags in areas:
+        process.mmap(size, addr, prot, flags | Map.FIXED)
+    assert process.mmap(0x1000, prot=RX)  # sigpage
+    process.touch(0x10000, 0x8000)
+    process.touch(0x80000, 0x4000, write=True)
+    process.touch(0x88000, 0x1000, write=True)
+    process.touch(top - 0x2000, 0x2000, write=True)
+    return process

@@ -12,7 +12,7 @@ from pyemu.kernel import Kernel, KernelConfig
 from pyemu.kernel.program import Program, Segment, start_program
 from pyemu.machine import Machine
 from tests.firmware.blobs import FIRMWARE
-from tests.kernel.programs import DATA, RW, RX, TEXT, program, run_program
+from tests.kernel.hosted import DATA, RW, RX, TEXT, program, run_program
 
 SVC, LOOP = 0xEF000000, 0xEAFFFFFE
 ELF = (FIRMWARE / "elf/hosted-touch.elf").read_bytes()
