@@ -25,6 +25,13 @@ void cost_event_billed(struct pe_kernel *k, pe_cost cost, uint32_t cycles)
     ledger_add(&k->bill.ledger->cpu[k->cpu->id], true, cost, cycles);
 }
 
+void cost_events_billed(struct pe_kernel *k, pe_cost cost, uint32_t cycles, uint32_t count)
+{
+    ledger_cpu *account = &k->bill.ledger->cpu[k->cpu->id];
+    ledger_add(account, true, cost, (uint64_t)cycles * count);
+    account->bill[true].events[cost] += count - 1;
+}
+
 void cost_exception(struct pe_kernel *k)
 {
     if (cost_billed(k)) {

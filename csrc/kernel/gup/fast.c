@@ -35,9 +35,7 @@ static bool folio_allowed(const struct page *folio, uint32_t flags)
 static void bill_reference(struct pe_kernel *k, uint32_t count)
 {
     cost_ordered(k, count);
-    for (uint32_t i = 0; cost_billed(k) && i < count; i++) {
-        cost_exclusive(k);
-    }
+    cost_events(k, PE_COST_LOCKS, k->bill.core.system.exclusive_cycles, count);
 }
 
 /* ---- a block ---- */
