@@ -20,6 +20,7 @@ struct plain {
     uint64_t add;
 };
 _Static_assert(offsetof(struct page, refcount) == 0 && offsetof(struct page, flags) == 4, "one word");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first half of a word is its low one");
 
 static struct plain plain_entries(const struct pe_kernel *k, const struct gup *gup)
 {
@@ -80,12 +81,14 @@ static inline void write_word(struct page *page, uint64_t word)
 }
 
 /* References as long as no page is odd; returns how many. */
-LOOP size_t grab_pages(struct page *pages, const struct plain *plain, const uint32_t *indices, size_t nr)
+LOOP size_t grab_pages(const struct frames *f, const struct plain *plain, const uint32_t *pfns, size_t nr)
 {
     const uint64_t odd = plain->odd, add = plain->add, referenced = plain->referenced;
+    const uint32_t base = f->base_pfn;
+    struct page *pages = f->pages;
     size_t i = 0;
     for (; i < nr; i++) {
-        struct page *page = &pages[indices[i]];
+        struct page *page = &pages[pfns[i] - base];
         const uint64_t word = read_word(page);
         if ((word - 1) & odd) {
             break;
@@ -136,7 +139,7 @@ static size_t grab_run(const struct frames *f, const struct plain *plain, const 
     while (nr && !read_plain(f, plain, host, nr, pfns)) {
         nr /= 2; /* an entry in here is not plain */
     }
-    return grab_pages(f->pages - f->base_pfn, plain, pfns, nr);
+    return grab_pages(f, plain, pfns, nr);
 }
 
 bool gup_may_be_plain(const struct pe_kernel *k, const struct gup *gup)
