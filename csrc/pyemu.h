@@ -940,7 +940,7 @@ typedef struct pe_process_costs {
 } pe_process_costs;
 
 typedef struct pe_kernel_costs {
-    uint32_t cycles_per_insn; /* in sixteenths: of kernel code whose loads all hit L1 */
+    uint32_t cycles_per_insn; /* in 256ths: of kernel code whose loads all hit L1 */
     pe_memory_costs memory;
     pe_kmap_costs kmap;
     pe_lock_costs locks;

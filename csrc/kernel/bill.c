@@ -45,7 +45,7 @@ pe_status bill_init(struct pe_kernel *k, pe_error *err)
     }
     k->costs = *c->costs;
     k->config.costs = &k->costs;
-    k->bill.cycles_per_insn = 16;
+    k->bill.cycles_per_insn = 256;
     if (c->core) {
         k->bill.core = *c->core;
         k->config.core = &k->bill.core;

@@ -8,21 +8,28 @@
 void cost_insns_billed(struct pe_kernel *k, uint64_t sixteenths)
 {
     const uint32_t id = k->cpu->id;
-    uint64_t *insns = &k->bill.part[id].insns_x16, *cycles = &k->bill.part[id].cycles_x256;
+    uint64_t *insns = &k->bill.part[id].insns_x16, *cycles = &k->bill.part[id].cycles_x4096;
     *insns += sixteenths;
     *cycles += sixteenths * k->bill.cycles_per_insn;
     ledger_cpu *account = &k->bill.ledger->cpu[id];
     pe_bill *bill = &account->bill[true];
     bill->events[PE_COST_INSTRUCTIONS] += *insns >> 4;
-    bill->cycles[PE_COST_INSTRUCTIONS] += *cycles >> 8;
-    account->clock += *cycles >> 8;
+    bill->cycles[PE_COST_INSTRUCTIONS] += *cycles >> 12;
+    account->clock += *cycles >> 12;
     *insns &= 15;
-    *cycles &= 255;
+    *cycles &= 4095;
 }
 
 void cost_event_billed(struct pe_kernel *k, pe_cost cost, uint32_t cycles)
 {
     ledger_add(&k->bill.ledger->cpu[k->cpu->id], true, cost, cycles);
+}
+
+void cost_events_billed(struct pe_kernel *k, pe_cost cost, uint32_t cycles, uint32_t count)
+{
+    ledger_cpu *account = &k->bill.ledger->cpu[k->cpu->id];
+    ledger_add(account, true, cost, (uint64_t)cycles * count);
+    account->bill[true].events[cost] += count - 1;
 }
 
 void cost_exception(struct pe_kernel *k)

@@ -17,6 +17,7 @@ void cost_insns_billed(struct pe_kernel *k, uint64_t sixteenths);
 void cost_touch_billed(struct pe_kernel *k, uint32_t va, uint64_t pa, pe_access access);
 void cost_stream_billed(struct pe_kernel *k, uint32_t va, uint64_t pa, uint32_t bytes, pe_access access);
 void cost_event_billed(struct pe_kernel *k, pe_cost cost, uint32_t cycles);
+void cost_events_billed(struct pe_kernel *k, pe_cost cost, uint32_t cycles, uint32_t count);
 
 /* Instructions in sixteenths: a field of k->costs, times how often. */
 static inline void cost_insns(struct pe_kernel *k, uint64_t sixteenths)
@@ -84,6 +85,21 @@ static inline void cost_exclusive(struct pe_kernel *k)
     if (cost_billed(k)) {
         cost_event_billed(k, PE_COST_LOCKS, k->bill.core.system.exclusive_cycles);
     }
+}
+
+/* The same event a number of times. */
+static inline void cost_events(struct pe_kernel *k, pe_cost cost, uint32_t cycles, uint32_t count)
+{
+    if (cost_billed(k) && count) {
+        cost_events_billed(k, cost, cycles, count);
+    }
+}
+
+/* Atomic operations of references (atomic_add_unless, atomic_dec_and_test): LDREX and STREX between two DMB. */
+static inline void cost_ordered(struct pe_kernel *k, uint32_t count)
+{
+    cost_events(k, PE_COST_BARRIERS, k->bill.core.system.dmb_cycles, 2 * count);
+    cost_events(k, PE_COST_LOCKS, k->bill.core.system.exclusive_cycles, count);
 }
 
 /* An exception of a user program that the model handles: entry and return. */

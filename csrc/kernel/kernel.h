@@ -22,9 +22,9 @@ struct bill {
     pe_tlb *tlb[PE_MAX_CPUS];
     bool owned; /* not the machine's */
     pe_core core;
-    uint32_t cycles_per_insn; /* in sixteenths */
+    uint32_t cycles_per_insn; /* in 256ths */
     struct {
-        uint64_t insns_x16, cycles_x256; /* fractions that wait to become whole */
+        uint64_t insns_x16, cycles_x4096; /* fractions that wait to become whole */
     } part[PE_MAX_CPUS];
 };
 

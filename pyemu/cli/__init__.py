@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pyemu.cli import boot, cores, doctor, gup, lab, run, sweep
+from pyemu.cli import boot, cores, doctor, gup, kernel, lab, run, sweep
 from pyemu.config import UserError
 
 STATUS_USER = 2
@@ -55,7 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (boot, run, gup, sweep, cores, lab, doctor):
+    for module in (boot, run, gup, sweep, kernel, cores, lab, doctor):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,

@@ -82,7 +82,8 @@ def kernel_config(args: argparse.Namespace, **more: object) -> KernelConfig:
             **more,  # type: ignore[arg-type]
         )
     except UserError as problem:
-        raise UserError(str(problem).replace("; force builds", "; --force builds")) from None
+        text = str(problem).replace("; force builds", "; --force builds").replace("ram_bytes:", "--mem:")
+        raise UserError(text) from None
 
 
 def size_option(text: str) -> int:

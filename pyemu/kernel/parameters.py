@@ -18,6 +18,7 @@ DATA = Path(__file__).parent / "data"
 
 _PARTS = ("value", "unit", "source")
 _SIXTEENTHS = 16
+_256THS = 256
 _PER_CORE = "cycles_per_insn"
 
 
@@ -78,7 +79,7 @@ def native_costs(costs: Mapping[str, Parameter], core: str | None) -> Any:
         if group != _PER_CORE:
             setattr(getattr(native, group), key, round(parameter.value * _SIXTEENTHS))
     per_core = costs.get(f"{_PER_CORE}.{core}", costs[f"{_PER_CORE}.default"])
-    native.cycles_per_insn = round(per_core.value * _SIXTEENTHS)
+    native.cycles_per_insn = round(per_core.value * _256THS)
     return native
 
 

@@ -1,4 +1,4 @@
-"""User programs on a kernel model: an ELF file in a task of its own, which a machine runs and the model serves."""
+"""User programs on a kernel model: an ELF file in a task of its own, on the machine that the model serves."""
 
 from __future__ import annotations
 

@@ -127,10 +127,14 @@ class Pair:
         for at in range(page, page + pages):
             space.cells[at].drop()
 
-    def mremap(self, space: Space, page: int, pages: int, new_pages: int) -> None:
-        """The range has to lie in one area, and in one kind of memory."""
+    def mremap(self, space: Space, page: int, pages: int, new_pages: int, at: int | None = None) -> None:
+        """The range has to lie in one area; ``at``: moves there, and replaces what is there."""
         first = space.cells[page]
-        got = space.process.mremap(page * PAGE, pages * PAGE, new_pages * PAGE) // PAGE
+        where = None if at is None else at * PAGE
+        got = space.process.mremap(page * PAGE, pages * PAGE, new_pages * PAGE, new_addr=where) // PAGE
+        if at is not None:
+            assert got == at
+            self._forget(space, at, new_pages)
         moved = {got + i: space.cells.pop(page + i) for i in range(min(pages, new_pages))}
         self._forget(space, page, pages)
         assert not any(at in space.cells for at in range(got, got + new_pages)), "moved onto another mapping"
@@ -253,11 +257,11 @@ _STEPS = {
     "spawn": 1,
     "mmap": 6,
     "munmap": 4,
-    "mprotect": 4,
+    "mprotect": 8,
     "dontneed": 2,
     "mremap": 3,
-    "fork": 2,
-    "exit": 2,
+    "fork": 4,
+    "exit": 3,
     "write": 20,
     "read": 20,
     "touch": 8,
@@ -303,7 +307,10 @@ def _random_change(rng: random.Random, pair: Pair, space: Space, step: str) -> N
         pair.dontneed(space, page, count)
     elif step == "mremap":
         grown = 0 if space.cells[page].shared is not None else rng.choice([0, 0, rng.randint(1, 40)])
-        pair.mremap(space, page, count, rng.choice([count, count, rng.randint(1, count)]) + grown)
+        new = rng.choice([count, count, rng.randint(1, count)]) + grown
+        at = rng.choice(list(space.cells)) + rng.choice([-3, 5, 512, 2048]) if rng.random() < 0.5 else None
+        if at is None or page + count <= at or at + new <= page:
+            pair.mremap(space, page, count, new, at)
     elif step == "write":
         pair.write(space, page + rng.randrange(-1, 2), rng.getrandbits(64))
     elif step == "read":

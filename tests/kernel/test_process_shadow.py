@@ -44,7 +44,7 @@ def run(pair: Pair, seed: int, steps: int, every: int) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_random_programs_find_the_memory_that_plain_python_expects(name: str, seed: int) -> None:
     with Kernel(KernelConfig(functional="timing" not in CONFIGS[name], **CONFIGS[name])) as kernel:
-        run(Pair(kernel), seed, 600, 20)
+        run(Pair(kernel), seed, 1000, 20)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -31,6 +31,13 @@ static bool folio_allowed(const struct page *folio, uint32_t flags)
     return !(folio->flags & (PE_PG_RESERVED | PE_PG_TABLE | PE_PG_SLAB | PE_PG_ZERO));
 }
 
+/* folio_ref_try_add and folio_set_referenced, without their instructions. */
+static void bill_reference(struct pe_kernel *k, uint32_t count)
+{
+    cost_ordered(k, count);
+    cost_events(k, PE_COST_LOCKS, k->bill.core.system.exclusive_cycles, count);
+}
+
 /* ---- a block ---- */
 
 struct leaf {
@@ -86,6 +93,7 @@ static bool pmd_leaf_range(struct pe_kernel *k, struct gup *gup, struct leaf *le
     cost_insns(k, (uint64_t)k->costs.gup.fast_leaf_page * leaf->refs);
     cost_insns(k, gup->flags & FOLL_PIN ? k->costs.gup.fast_pin_page : 0);
     cost_page(k, page_head(&k->frames, leaf->page), PE_WRITE);
+    bill_reference(k, 1);
     gup_race_run(k, gup, PE_GUP_RACE_PMD, addr, NULL, leaf->pmd->pa);
     gup_race_run(k, gup, PE_GUP_RACE_FORK, addr, NULL, 0);
     if (!check_leaf(k, gup, leaf, addr)) {
@@ -146,6 +154,7 @@ static bool grab_entry(struct pe_kernel *k, struct gup *gup, const struct walk *
         return stop(gup, PE_GUP_STOP_FOLIO, addr);
     }
     cost_page(k, page, PE_WRITE);
+    bill_reference(k, 1);
     gup_race_run(k, gup, PE_GUP_RACE_FREEZE, addr, page, 0);
     pe_gup_stop why = try_grab_folio_fast(k, page, 1, gup->flags);
     if (why) {
@@ -169,6 +178,7 @@ static bool grab_entries(struct pe_kernel *k, struct gup *gup, const struct walk
         const uint8_t *host = walk->table.host + pte_index(addr) * sizeof(uint64_t);
         const uint32_t nr = plain ? gup_grab_plain(k, gup, host, (end - addr) >> PAGE_SHIFT) : 0;
         cost_insns(k, page_cost * nr);
+        bill_reference(k, nr);
         addr += nr << PAGE_SHIFT;
         if (addr != end && !grab_entry(k, gup, walk, addr)) {
             return false;

@@ -132,6 +132,7 @@ static pe_status put_all(struct pe_kernel *k, const uint32_t *pfns, size_t count
         }
         cost_insns(k, pinned ? k->costs.gup.unpin_page : k->costs.gup.put_page);
         cost_page(k, page_head(&k->frames, page), PE_WRITE);
+        cost_ordered(k, 1); /* folio_ref_sub_and_test */
         gup_put_folio(k, page, 1, flags);
         k->stats.unpinned_pages += pinned;
     }

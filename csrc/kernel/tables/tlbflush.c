@@ -30,8 +30,8 @@ static void invalidate(struct pe_kernel *k, pe_tlbi operation, uint32_t va, uint
     cost_tlbi(k, broadcast);
 }
 
-/* A kernel with SMP_ON_UP has the instruction twice, for TLB_V6_U_PAGE and TLB_V7_UIS_PAGE: Debian's 6.1 was measured to
- * need four for a window's map and unmap. */
+/* A kernel with SMP_ON_UP has the instruction twice, for TLB_V6_U_PAGE and TLB_V7_UIS_PAGE: Debian's 6.1 was measured
+ * to need four for a window's map and unmap. */
 void local_flush_tlb_kernel_page(struct pe_kernel *k, uint32_t va)
 {
     cost_dsb(k);
