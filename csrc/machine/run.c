@@ -55,7 +55,8 @@ static void plan(pe_machine *m)
     }
     cpu->planned = deadline;
     /* A line that is up but masked: look at the masks before each block. */
-    cpu->deadline = cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request ? 0 : deadline;
+    const bool each = cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request || timed_detects_stale(cpu);
+    cpu->deadline = each ? 0 : deadline;
     if (cpu->timed) {
         cpu->timed->deadline = min64(event == NEVER ? NEVER : timed_clock_at(m, event), pmu_deadline(cpu));
     }
@@ -146,6 +147,9 @@ static bool past_plan(const pe_cpu *cpu)
 
 bool run_block_ends(pe_cpu *cpu)
 {
+    if (timed_detects_stale(cpu)) {
+        timed_ask_again(cpu);
+    }
     if (cpu->end == END_NONE) {
         if (cpu->timed && cpu->timed->account->clock >= cpu->timed->deadline) {
             plan(cpu->machine); /* pmu_deadline is an early guess */
