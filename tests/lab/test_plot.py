@@ -11,8 +11,9 @@ from xml.etree import ElementTree
 import pytest
 
 from pyemu.config import UserError
+from pyemu.lab.figure import need_matplotlib
 from pyemu.lab.measure import measure_core
-from pyemu.lab.plot import draw_benchmark, need_matplotlib
+from pyemu.lab.plot import draw_benchmark
 from pyemu.lab.published import read_book
 from pyemu.timing import builtin_cores
 from tests.lab import ideal
@@ -89,7 +90,7 @@ def test_two_drawings_are_alike_to_the_last_byte_and_have_no_date(tmp_path: Path
 
 def test_without_matplotlib_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     need_matplotlib()
-    monkeypatch.setattr("pyemu.lab.plot.find_spec", lambda name: None)
+    monkeypatch.setattr("pyemu.lab.figure.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"pip install 'pyemu-armv7\[plot\]', or --no-plots"):
         need_matplotlib()
 
