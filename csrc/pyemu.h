@@ -355,9 +355,10 @@ uint32_t pe_caches_access(pe_caches *caches, uint32_t cpu, pe_cache_use use, uin
 /* cycles: n results, or NULL.  use: n of pe_cache_use, or NULL (all are reads).  Returns the sum of cycles. */
 uint64_t pe_caches_access_batch(pe_caches *caches, uint32_t cpu, const uint64_t *pa, const uint8_t *use,
                                 uint32_t *cycles, size_t n);
-/* The line of pa in L1D of every CPU and in L2 (to the point of coherency); fetched lines only by _maintain_fetch. */
+/* The line of pa in L1D of every CPU and in L2 (to the point of coherency); fetched lines only by the two below. */
 void pe_caches_maintain(pe_caches *caches, pe_cache_operation operation, uint64_t pa);
-void pe_caches_maintain_fetch(pe_caches *caches, uint32_t cpu); /* ICIALLU */
+void pe_caches_maintain_fetch(pe_caches *caches, uint32_t cpu);     /* ICIALLU */
+void pe_caches_maintain_fetch_line(pe_caches *caches, uint64_t pa); /* ICIMVAU: on every CPU */
 void pe_caches_maintain_all(pe_caches *caches, pe_cache_operation operation);
 pe_status pe_caches_holds(const pe_caches *caches, uint32_t cpu, pe_cache_level level, uint64_t pa, bool *holds,
                           bool *dirty, pe_error *err);

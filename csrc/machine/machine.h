@@ -117,6 +117,9 @@ typedef struct pe_cpu {
 
     pending_fault fault;
     hosted_event hosted;
+    uint32_t start_pc, start_it; /* where the engine was started last, and CPSR's IT bits there */
+    uint64_t start_insns;
+    bool leaving;   /* a hook has left the block: no other at this instruction may act */
     uint32_t stuck; /* exceptions in a row without an instruction between them */
     uint64_t stuck_insns;
     uint32_t stuck_origin; /* the instruction that took the first of them */
@@ -307,6 +310,10 @@ uint32_t run_count_insns(pe_cpu *cpu, uint32_t va, uint32_t size);
 bool run_block_ends(pe_cpu *cpu);
 void run_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
 void run_break_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
+/* For the hook of an instruction that will be emulated or raise an exception: the engine's CPSR lacks the IT state
+ * within a block.  True: it is in CPSR now; the hook must then write PC.  False: the hook must do nothing, and will be
+ * called again. */
+bool run_find_it_state(pe_cpu *cpu, uint32_t pc);
 
 /* ---- exception.c ---- */
 void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t return_address);

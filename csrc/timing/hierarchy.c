@@ -224,6 +224,13 @@ void pe_caches_maintain_fetch(pe_caches *caches, uint32_t cpu)
     }
 }
 
+void pe_caches_maintain_fetch_line(pe_caches *caches, uint64_t pa)
+{
+    for (uint32_t i = 0; i < caches->ncpus; i++) {
+        pe_cache_invalidate(&caches->l1i[i], pa);
+    }
+}
+
 void pe_caches_maintain_all(pe_caches *caches, pe_cache_operation operation)
 {
     for (uint32_t i = 0; i < caches->ncpus; i++) {

@@ -8,7 +8,8 @@ findings; each is printed with the command that repeats it.  Exit status 1 when 
 
 Blobs run in worker processes, which a finding may kill.  A machine serves RENEW blobs in a row (a new one
 costs as much as a hundred runs), with its RAM zeroed and its CPUs reset in between.  One blob in four, of
-each mix, runs in two pieces, between which a debugger or a snapshot interferes.
+each mix, runs in two pieces, between which a debugger or a snapshot interferes.  Machines take turns with
+timing off, tlb and cache, of different cores, some with TLBs and caches of a few entries; bills must add up.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pyemu.config import MachineConfig
 from pyemu.machine import Machine, StopReason
 from pyemu.native import NativeError, check, error, ffi, lib
+from pyemu.timing import Core, read_core
+from tests.bills import check_bill
 from tests.fuzz.guests import MIXES, Guest, make_guest
 from tests.fuzz.values import RAM_BYTES
 
@@ -48,10 +52,40 @@ class Finding(Exception):
     """A blob did what no guest may."""
 
 
-def machine_config(seed: int, first: int) -> MachineConfig:
-    """The machine of the blobs first..first+RENEW-1."""
+TIMINGS = ("off", "tlb", "cache")
+# Geometries in which little fits: every eviction meets every operation.
+TINY: dict[str, Any] = {
+    **{f"micro_{name}.{key}": 2 for name in ("instruction", "load", "store") for key in ("entries", "ways")},
+    "main_tlb.entries": 8,
+    "main_tlb.ways": 2,
+    "walk.cache_entries": 1,
+    "l1i.size_bytes": 512,
+    "l1d.size_bytes": 512,
+    "l2.size_bytes": 4096,
+    **{f"{level}.ways": 2 for level in ("l1i", "l1d", "l2")},
+    "memory.line_fill_entries": 1,
+    "memory.store_entries": 1,
+    "micro_load.replacement": "lru",
+    "micro_tlbs.flushed_by_context": True,
+    "pipeline.history_entries": 16,
+}
+
+
+def machine_core(seed: int, first: int, timing: str) -> Core | None:
+    """The core of that machine; None with timing off."""
+    if timing == "off":
+        return None
+    rng = random.Random(f"core/{seed}/{first // RENEW}")
+    core = read_core(rng.choice(("cortex-a15", "cortex-a7", "cortex-a9")))
+    return core.with_values(TINY) if rng.randrange(3) == 0 else core
+
+
+def machine_config(seed: int, first: int, timing: str = "off") -> MachineConfig:
+    """The machine of the blobs first..first+RENEW-1; ``timing`` is one of TIMINGS, or "any" of them."""
     rng = random.Random(f"machine/{seed}/{first // RENEW}")
+    level = TIMINGS[first // RENEW % 3] if timing == "any" else timing
     return MachineConfig(
+        timing=level,  # type: ignore[arg-type]
         memory_bytes=RAM_BYTES,
         cpu=rng.choice(("cortex-a15", "cortex-a7")),
         smp=rng.choice((1, 1, 1, 1, 1, 2, 2, 3, 4, 8)),
@@ -97,6 +131,8 @@ def boot(machine: Machine, guest: Guest, rng: random.Random | None = None) -> St
     for cpu in machine.cpus:
         cpu.regs["pc"], cpu.regs["cpsr"], cpu.regs["sctlr"]
     machine.walk(stop.address)
+    if machine.config.timing != "off":
+        check_bill(machine)
     return stop.reason
 
 
@@ -131,7 +167,7 @@ def interfere(machine: Machine, guest: Guest, rng: random.Random, breakpoints: l
 # ---- the worker ----
 
 
-def work(seed: int, first: int, end: int, mix: str | None) -> None:
+def work(seed: int, first: int, end: int, mix: str | None, timing: str) -> None:
     """Boots blobs first..end-1; a line on standard output before each, and one with the reason behind it."""
     machine: Machine | None = None
     for index in range(first, end):
@@ -139,7 +175,8 @@ def work(seed: int, first: int, end: int, mix: str | None) -> None:
         if machine is None or index % RENEW == 0:
             if machine is not None:
                 machine.close()
-            machine = Machine(machine_config(seed, index))
+            config = machine_config(seed, index, timing)
+            machine = Machine(config, machine_core(seed, index, config.timing))
         else:
             clean(machine)
         guest = make_guest(seed, index, mix)
@@ -184,8 +221,14 @@ def _lines(process: subprocess.Popen[bytes], seconds: float) -> Iterator[str]:
 class Campaign:
     """Boots blobs 0..count-1 of a seed in `jobs` processes."""
 
-    def __init__(self, seed: int, mix: str | None = None, hang_seconds: float = HANG_SECONDS) -> None:
-        self.seed, self.mix, self.hang_seconds = seed, mix, hang_seconds
+    def __init__(
+        self,
+        seed: int,
+        mix: str | None = None,
+        hang_seconds: float = HANG_SECONDS,
+        timing: str = "any",
+    ) -> None:
+        self.seed, self.mix, self.hang_seconds, self.timing = seed, mix, hang_seconds, timing
         self.report = Report()
         self._lock = threading.Lock()
 
@@ -221,6 +264,7 @@ class Campaign:
         """What runs blobs first..end-1 and prints their numbers and ends."""
         span = f"{first}:{end}"
         command = [sys.executable, "-m", "tests.fuzz.blobs", "--seed", str(self.seed), "--work", span]
+        command += ["--timing", self.timing]
         return [*command, "--mix", self.mix] if self.mix else command
 
     def _worker(self, first: int, end: int) -> int:
@@ -258,6 +302,7 @@ class Campaign:
         start = max(first, index - index % RENEW)
         again = f"python -m tests.fuzz.blobs --seed {self.seed} --first {start} --count {index - start + 1}"
         again += f" --mix {self.mix}" if self.mix else ""
+        again += f" --timing {self.timing}" if self.timing != "any" else ""
         text = f"blob {index}: {problem}\n  again: {again}\n{log[-6000:]}"
         with self._lock:
             self.report.findings.append(text)
@@ -279,15 +324,16 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first blob")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mix", choices=tuple(MIXES), help="one mix only; else they take turns")
+    parser.add_argument("--timing", choices=(*TIMINGS, "any"), default="any", help="of the machines")
     parser.add_argument("--jobs", type=int, default=1, help="worker processes")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.work:
         first, end = map(int, args.work.split(":"))
-        work(args.seed, first, end, args.mix)
+        work(args.seed, first, end, args.mix, args.timing)
         return 0
     began = time.monotonic()
-    report = Campaign(args.seed, args.mix).run(args.first, args.count, args.jobs)
+    report = Campaign(args.seed, args.mix, timing=args.timing).run(args.first, args.count, args.jobs)
     for (mix, reason), count in sorted(report.ends.items()):
         print(f"{mix:8} {reason:10} {count:8}")
     summary = {

@@ -15,6 +15,7 @@ from pyemu.config import MIB, MachineConfig
 from pyemu.machine import Machine
 from pyemu.timing import read_core
 from tests.firmware.blobs import BY_NAME, FIRMWARE
+from tests.machine.oracle.guests import make
 from tests.machine.oracle.model import Counts, Oracle, counted, expected
 from tests.machine.oracle.recorder import Recorder
 
@@ -41,8 +42,9 @@ def watched(machine: Machine, max_insns: int) -> Oracle:
     oracle = Oracle(machine, machine.core, machine.config.timing == "cache")
     recorder = Recorder(machine, oracle)
     stop = machine.run(max_insns=max_insns)
+    recorder.finish()
     assert recorder.problems == []
-    assert recorder.insns >= 0.99 * stop.insns
+    assert recorder.insns > 0.8 * stop.insns  # it does not see those whose condition fails
     return oracle
 
 
@@ -69,19 +71,37 @@ def test_programs_miss_where_an_independent_simulation_says(program: str, name: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CORES)
-@pytest.mark.parametrize("timing", ["tlb", "cache"])
-@pytest.mark.parametrize("program", ["asid", "lpae", "thumb", "faults", "vectors", "shootdown", "smc", "at"])
-def test_more_programs_miss_where_an_independent_simulation_says(
-    program: str, timing: str, name: str
-) -> None:
-    firmware(program, read_core(name), timing, 700_000)
+@pytest.mark.parametrize("program", ["lpae", "thumb", "faults", "vectors", "shootdown", "smc", "at"])
+def test_more_programs_miss_where_an_independent_simulation_says(program: str, name: str) -> None:
+    firmware(program, read_core(name), "cache", 500_000)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CORES)
-@pytest.mark.parametrize(
-    "program",
-    ["bench-tlb_reach", "bench-store_tlb", "bench-tlb_reach-short", "bench-chase", "bench-walk_cost"],
-)
-def test_benchmarks_miss_where_an_independent_simulation_says(program: str, name: str) -> None:
-    firmware(program, read_core(name), "cache", 1_500_000)
+@pytest.mark.parametrize("program", ["asid", "bench-tlb_reach", "bench-store_tlb", "bench-chase-short"])
+def test_long_programs_miss_where_an_independent_simulation_says(program: str, name: str) -> None:
+    firmware(program, read_core(name), "cache", 1_300_000)
+
+
+# ---- random guests ----
+
+
+def random_guest(seed: int) -> None:
+    core, timing = read_core(CORES[seed % 3]), ("cache", "tlb")[seed // 3 % 2]
+    config = MachineConfig(16 * MIB, timing=timing)  # type: ignore[arg-type]
+    with make(config, core, seed) as machine:
+        oracle = watched(machine, 30_000)
+        right = expected(oracle, 0)
+        assert min(right.main) > 50
+        compare(counted(machine, 0), right)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_guests_miss_where_an_independent_simulation_says(seed: int) -> None:
+    random_guest(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6, 60))
+def test_more_random_guests_miss_where_an_independent_simulation_says(seed: int) -> None:
+    random_guest(seed)

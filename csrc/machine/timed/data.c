@@ -182,6 +182,11 @@ void timed_fetch_lines(pe_cpu *cpu, uint32_t va, uint32_t size)
 
 /* ---- maintenance ---- */
 
+static pe_cache_operation operation_of(cp15_reg reg)
+{
+    return reg.crm == 6 ? PE_CACHE_INVALIDATE : reg.crm == 14 ? PE_CACHE_CLEAN_INVALIDATE : PE_CACHE_CLEAN;
+}
+
 /* By set and way: the levels count from 0, L2 is 1 (ARM DDI 0406C B4.2.1). */
 static void maintain_set_way(pe_cpu *cpu, pe_cache_operation operation, uint32_t value)
 {
@@ -204,32 +209,46 @@ static void maintain_set_way(pe_cpu *cpu, pe_cache_operation operation, uint32_t
     }
 }
 
-void timed_maintain_caches(pe_cpu *cpu, cp15_reg reg, uint32_t value)
+/* On one CPU, or on all. */
+static void forget_fetched(pe_cpu *cpu, bool all)
 {
     pe_machine *m = cpu->machine;
-    pe_caches *caches = m->timed->caches;
-    if (!caches) {
-        return;
-    }
-    if (reg.crm == 1 || (reg.crm == 5 && reg.opc2 < 2)) { /* ICIALLUIS, ICIALLU, ICIMVAU */
-        for (uint32_t i = 0; i < m->config.ncpus; i++) {
-            if (reg.crm == 1 || i == cpu->index) {
-                pe_caches_maintain_fetch(caches, i);
-                m->cpu[i]->timed->fetched_line = NO_LINE;
-            }
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        if (all || i == cpu->index) {
+            pe_caches_maintain_fetch(m->timed->caches, i);
+            m->cpu[i]->timed->fetched_line = NO_LINE;
         }
-        return;
     }
-    const pe_cache_operation operation = reg.crm == 6    ? PE_CACHE_INVALIDATE
-                                         : reg.crm == 14 ? PE_CACHE_CLEAN_INVALIDATE
-                                                         : PE_CACHE_CLEAN;
-    if (reg.opc2 == 2) {
-        maintain_set_way(cpu, operation, value);
-        return;
-    }
+}
+
+static void maintain_line(pe_cpu *cpu, cp15_reg reg, uint32_t va)
+{
+    pe_machine *m = cpu->machine;
     pe_translation t;
-    pe_translate(m->mem, &cpu->regime, value, PE_READ, cpu_privileged(cpu), &t);
-    if (!t.fault) {
-        pe_caches_maintain(caches, operation, t.pa);
+    pe_translate(m->mem, &cpu->regime, va, PE_READ, cpu_privileged(cpu), &t);
+    if (t.fault) {
+        return;
+    }
+    if (reg.crm != 5) {
+        pe_caches_maintain(m->timed->caches, operation_of(reg), t.pa);
+        return;
+    }
+    pe_caches_maintain_fetch_line(m->timed->caches, t.pa);
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        m->cpu[i]->timed->fetched_line = NO_LINE;
+    }
+}
+
+void timed_maintain_caches(pe_cpu *cpu, cp15_reg reg, uint32_t value)
+{
+    if (!cpu->machine->timed->caches) {
+        return;
+    }
+    if (reg.crm == 1 || (reg.crm == 5 && reg.opc2 == 0)) { /* ICIALLUIS, ICIALLU */
+        forget_fetched(cpu, reg.crm == 1);
+    } else if (reg.opc2 == 2) {
+        maintain_set_way(cpu, operation_of(reg), value);
+    } else {
+        maintain_line(cpu, reg, value);
     }
 }

@@ -123,7 +123,8 @@ struct timed_cpu {
         timed_extra extra;
     } orphan;
 
-    bool stale_hit; /* the latest data translation came from an entry that the tables contradict: this one */
+    uint64_t fills_seen; /* of pe_stats, when stale hits were last looked for */
+    bool stale_hit;      /* the latest data translation came from an entry that the tables contradict: this one */
     pe_tlb_entry stale_entry;
     pe_executed executed;
 };
@@ -186,6 +187,12 @@ uint32_t timed_seen(const pe_cpu *cpu, uint32_t va);
 const timed_entered *timed_enter_page(pe_cpu *cpu, uint32_t va);
 void timed_forget_pages(timed_cpu *timed);
 void timed_invalidate_tlb(pe_cpu *cpu, pe_tlbi operation, uint32_t va, uint8_t asid);
+static inline bool timed_detects_stale(const pe_cpu *cpu)
+{
+    return cpu->timed && cpu->timed->tlb->detects_stale;
+}
+/* Before a block, while stale hits are looked for: what the engine and we remember of hits must not hide one. */
+void timed_ask_again(pe_cpu *cpu);
 /* Translation registers have changed; context: those that pe_micro_params.flushed_by_context names. */
 void timed_regime_changed(pe_cpu *cpu, bool context);
 

@@ -208,6 +208,17 @@ const timed_entered *timed_enter_page(pe_cpu *cpu, uint32_t va)
     return in;
 }
 
+void timed_ask_again(pe_cpu *cpu)
+{
+    timed_cpu *c = cpu->timed;
+    const uint64_t fills = cpu->machine->stats.fills;
+    timed_forget_pages(c);
+    if (fills != c->fills_seen) {
+        fill_flush(cpu);
+        c->fills_seen = fills;
+    }
+}
+
 /* ---- what the guest changes ---- */
 
 void timed_invalidate_tlb(pe_cpu *cpu, pe_tlbi operation, uint32_t va, uint8_t asid)

@@ -14,7 +14,8 @@ from tests.machine.oracle.recorder import Write
 from tests.mmu.plain_tlb import FETCH, MICRO, MISS, READ, WRITE, Leaf, PlainTlb
 from tests.timing.plain_cache import random_numbers
 
-M, C, I = 1, 1 << 2, 1 << 12
+SCTLR_M, SCTLR_C, SCTLR_I = 1, 1 << 2, 1 << 12
+CACHED = SCTLR_M | SCTLR_C
 EAE, A1 = 1 << 31, 1 << 22
 RAM, FLASH_END = 0x4000_0000, 0x0800_0000
 TLBI = ("ALL", "MVA", "ASID", "MVAA")
@@ -67,7 +68,7 @@ class OneCpu:
         self.walk_hits = 0
         self.pages: dict[int, tuple[int, bool]] = {}  # of fetches and data: PA, whether it may be cached
         self.latest: dict[int, int] = {}  # by array of the TLB: the page that was asked for last
-        self.fetched_line = -1
+        self.code_page = self.fetched_line = -1
         self.started = False
 
     def start(self) -> None:
@@ -87,7 +88,7 @@ class OneCpu:
         return reference.translate(self.oracle.read, self.regs, va, reference.Access(access), privileged)
 
     def ask_tlb(self, va: int, access: int, privileged: bool) -> None:
-        if not self.regs.sctlr & M:
+        if not self.regs.sctlr & SCTLR_M:
             return
         array, page = id(self.tlb.micro[access]), va >> 12
         if self.latest.get(array) == page:
@@ -128,9 +129,9 @@ class OneCpu:
 
     def fetch_line(self, va: int, privileged: bool) -> None:
         caches = self.oracle.caches
-        if caches is None or not self.regs.sctlr & I:
+        if caches is None or not self.regs.sctlr & SCTLR_I:
             return
-        base = self.page(va, FETCH, privileged)[0] if self.regs.sctlr & M else va & ~0xFFF
+        base = self.page(va, FETCH, privileged)[0] if self.regs.sctlr & SCTLR_M else va & ~0xFFF
         pa = base | va & 0xFFF
         line = pa // caches.l1i[self.number].line_bytes
         if line != self.fetched_line:
@@ -165,15 +166,19 @@ class Oracle:
 
     # ---- what the recorder tells ----
 
-    def fetch(self, cpu: int, va: int, size: int, privileged: bool) -> None:
+    def fetch(self, cpu: int, va: int, size: int, begins: bool, privileged: bool) -> None:
+        """What a block holds has been fetched when it begins: what it loads cannot matter."""
         one = self.cpus[cpu]
         if not one.started:
             one.start()
-        one.ask_tlb(va, FETCH, privileged)
+        if begins or va >> 12 != one.code_page:
+            one.code_page = va >> 12
+            one.ask_tlb(va, FETCH, privileged)
         one.fetch_line(va, privileged)
         last = va + size - 1
         if (last ^ va) & ~0xF:
             if (last ^ va) & ~0xFFF:
+                one.code_page = last >> 12
                 one.ask_tlb(last, FETCH, privileged)
             one.fetch_line(last, privileged)
 
@@ -184,7 +189,7 @@ class Oracle:
         if (va & 0xFFF) + size > 0x1000:
             one.ask_tlb(va + size - 1, access, privileged)
         caches = self.caches
-        if caches is None or one.regs.sctlr & (M | C) != M | C or not self.is_memory(pa):
+        if caches is None or one.regs.sctlr & CACHED != CACHED or not self.is_memory(pa):
             return
         if not one.page(va, access, privileged)[1]:
             return
@@ -235,7 +240,7 @@ class Oracle:
                 self.caches.forget_fetched(other.number)
                 other.fetched_line = -1
         elif write.crm == 5 and write.opc2 == 1:
-            base = one.page(write.value, READ, True)[0] if one.regs.sctlr & M else write.value & ~0xFFF
+            base = one.page(write.value, READ, True)[0] if one.regs.sctlr & SCTLR_M else write.value & ~0xFFF
             for other in self.cpus:
                 self.caches.l1i[other.number].invalidate(base | write.value & 0xFFF)
                 other.fetched_line = -1
@@ -244,7 +249,9 @@ class Oracle:
             if write.opc2 == 2:
                 self._by_set_and_way(one, write.value, clean, invalidate)
             else:
-                base = one.page(write.value, READ, True)[0] if one.regs.sctlr & M else write.value & ~0xFFF
+                base = (
+                    one.page(write.value, READ, True)[0] if one.regs.sctlr & SCTLR_M else write.value & ~0xFFF
+                )
                 self.caches.maintain(base | write.value & 0xFFF, clean, invalidate)
 
     def _by_set_and_way(self, one: OneCpu, value: int, clean: bool, invalidate: bool) -> None:
@@ -262,7 +269,7 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Counts:
-    """Misses of one CPU by READ, WRITE, FETCH; of caches (read, write). What the model and the oracle have."""
+    """Misses of one CPU: of TLBs by READ, WRITE, FETCH, of caches (reads, writes)."""
 
     micro: tuple[int, ...]
     main: tuple[int, ...]

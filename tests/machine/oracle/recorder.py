@@ -16,10 +16,12 @@ from cffi import FFI
 from unicorn import arm_const
 
 from pyemu.machine import Machine
+from pyemu.mmu import Access
+from pyemu.mmu.translate import Fault
 from pyemu.native import lib
 from tests.machine.oracle.addresses import SP, SRS_BASE, Operand, arm, lowest, thumb16, thumb32
 
-HOOK_CODE, HOOK_READ, HOOK_WRITE = 4, 1 << 10, 1 << 11
+HOOK_CODE, HOOK_BLOCK, HOOK_READ, HOOK_WRITE = 4, 8, 1 << 10, 1 << 11
 MEM_WRITE = 17
 THUMB, MODE, MODE_USER, MODE_ABORT = 0x20, 0x1F, 0x10, 0x17
 PREFETCH_VECTOR, DATA_VECTOR = 0x0C, 0x10
@@ -51,7 +53,9 @@ class Write(NamedTuple):
 class Watcher(Protocol):
     """Who is told, in the order of execution."""
 
-    def fetch(self, cpu: int, va: int, size: int, privileged: bool) -> None: ...
+    def fetch(self, cpu: int, va: int, size: int, begins: bool, privileged: bool) -> None:
+        """An instruction that is executed; ``begins`` a block of the engine's."""
+
     def data(self, cpu: int, va: int, pa: int, size: int, write: bool, privileged: bool) -> None: ...
     def data_abort(self, cpu: int, va: int, write: bool, privileged: bool) -> None: ...
     def fetch_abort(self, cpu: int, va: int, privileged: bool) -> None: ...
@@ -75,6 +79,13 @@ class Recorder:
         self.insns = 0
         self._cpus = [_Cpu(self, machine, number, watcher) for number in range(machine.config.smp)]
 
+    def finish(self) -> None:
+        """After a run: an abort may have been taken last."""
+        for cpu in self._cpus:
+            pc, cpsr = (cpu.machine.reg(name, cpu.number) for name in ("pc", "cpsr"))
+            cpu.settle(pc, cpsr)
+            cpu.operand = None
+
 
 class _Cpu:
     def __init__(self, recorder: Recorder, machine: Machine, number: int, watcher: Watcher) -> None:
@@ -87,9 +98,10 @@ class _Cpu:
         self.start = -1  # lowest address of the instruction that runs; -1: not reckoned yet
         self.pc = self.pc_seen = 0
         self.insn = self.mode = 0
-        self.privileged = True
+        self.privileged = self.begins = True
         self.writes: Write | None = None
         self.vbar = self.sctlr = 0
+        self.places: dict[int, int] = {}  # of pages of code, by VA
         self.callbacks = self._callbacks()
         hook = ffi.new("size_t *")
         for kind, callback in self.callbacks:
@@ -102,7 +114,8 @@ class _Cpu:
         memory = ffi.callback(
             "void(void *, int, uint64_t, int, int64_t, void *)", self._guard(self.on_memory)
         )
-        return [(HOOK_CODE, code), (HOOK_READ | HOOK_WRITE, memory)]
+        block = ffi.callback("void(void *, uint64_t, uint32_t, void *)", self.on_block)
+        return [(HOOK_CODE, code), (HOOK_BLOCK, block), (HOOK_READ | HOOK_WRITE, memory)]
 
     def _guard(self, call: Callable[..., None]) -> Callable[..., None]:
         def guarded(*args: Any) -> None:
@@ -130,17 +143,18 @@ class _Cpu:
 
     # ---- hooks ----
 
+    def on_block(self, _uc: Any, _address: int, _size: int, _user: Any) -> None:
+        self.begins = True
+
     def on_code(self, _uc: Any, address: int, size: int, _user: Any) -> None:
         """Before each instruction."""
         cpsr = self.read(arm_const.UC_ARM_REG_CPSR)
-        if self.writes is not None:
-            self._finish_write()
-        if address & 0x1F in (PREFETCH_VECTOR, DATA_VECTOR) and cpsr & MODE == MODE_ABORT:
-            self._vector(address)
+        self.settle(address, cpsr)
         self.recorder.insns += 1
         self.privileged = cpsr & MODE != MODE_USER
         thumb = bool(cpsr & THUMB)
-        self.watcher.fetch(self.number, address, size, self.privileged)
+        self.watcher.fetch(self.number, address, size, self.begins, self.privileged)
+        self.begins = False
         code = self.code.get((address, thumb)) or self._decode(address, size, thumb)
         self.pc, self.pc_seen = address, address + code.pc_offset
         self.operand, self.start = code.operand, -1
@@ -149,6 +163,13 @@ class _Cpu:
             self.start = lowest(code.operand, self.register, self.pc_seen)
         elif code.system and self.privileged and _holds(code.insn, cpsr, thumb):
             self.writes = self._written(code.insn)
+
+    def settle(self, pc: int, cpsr: int) -> None:
+        """What came of the instruction before, as ``pc`` is next."""
+        if self.writes is not None:
+            self._finish_write()
+        if pc & 0x1F in (PREFETCH_VECTOR, DATA_VECTOR) and cpsr & MODE == MODE_ABORT:
+            self._vector(pc)
 
     def on_memory(self, _uc: Any, kind: int, pa: int, size: int, _value: int, _user: Any) -> None:
         """A load or store that is about to happen."""
@@ -189,10 +210,19 @@ class _Cpu:
         return code
 
     def _half(self, va: int) -> int:
+<<<<<<< HEAD
         try:
             return int.from_bytes(self.machine.read(va, 2, privileged=True, cpu=self.number), "little")
         except Exception:
             return int.from_bytes(self.machine.read(va, 2, privileged=False, cpu=self.number), "little")
+=======
+        """Two bytes of code. A guest that switches tables may run on from where it was mapped before."""
+        found = self.machine.translate(va & ~0xFFF, Access.FETCH, cpu=self.number)
+        if found.fault in (Fault.NONE, Fault.PERMISSION):
+            self.places[va >> 12] = found.pa
+        at = self.places[va >> 12] | va & 0xFFF
+        return int.from_bytes(self.machine.read_phys(at, 2), "little")
+>>>>>>> main
 
     # ---- system registers and aborts ----
 
@@ -217,7 +247,9 @@ class _Cpu:
 
     def _vector(self, address: int) -> None:
         base = 0xFFFF_0000 if self.sctlr & HIGH_VECTORS else self.vbar
-        if address == base + DATA_VECTOR:
+        if (
+            address == base + DATA_VECTOR and self.operand is not None
+        ):  # else of an AT operation, which asks no TLB
             status = self.machine.reg("dfsr", self.number)
             if self._is_translation(status):
                 far = self.machine.reg("dfar", self.number)
