@@ -210,19 +210,12 @@ class _Cpu:
         return code
 
     def _half(self, va: int) -> int:
-<<<<<<< HEAD
-        try:
-            return int.from_bytes(self.machine.read(va, 2, privileged=True, cpu=self.number), "little")
-        except Exception:
-            return int.from_bytes(self.machine.read(va, 2, privileged=False, cpu=self.number), "little")
-=======
         """Two bytes of code. A guest that switches tables may run on from where it was mapped before."""
         found = self.machine.translate(va & ~0xFFF, Access.FETCH, cpu=self.number)
         if found.fault in (Fault.NONE, Fault.PERMISSION):
             self.places[va >> 12] = found.pa
         at = self.places[va >> 12] | va & 0xFFF
         return int.from_bytes(self.machine.read_phys(at, 2), "little")
->>>>>>> main
 
     # ---- system registers and aborts ----
 
