@@ -19,7 +19,7 @@ import pytest
 
 from bench.conftest import ROOT, Scoreboard, in_unit
 from pyemu.config import GIB, MIB
-from pyemu.kernel import Kernel, KernelConfig, Map, Thp
+from pyemu.kernel import Kernel, KernelConfig, Map, Process, Thp
 from tests.kernel.process_shadow import Pair, random_step
 
 MEASURE = """
@@ -106,3 +106,59 @@ def test_a_long_random_program_keeps_every_invariant(scoreboard: Scoreboard, kin
         pair.compare()
         each = (time.perf_counter() - start) / steps
         scoreboard.value(f"a step of {steps:,} random ones, checked, {kind}", each, None, in_unit)
+
+
+def bulk_step(rng: random.Random, kernel: Kernel, processes: list[Process]) -> int:
+    """Something that moves up to 400 MB of a random process; how many pages it was about."""
+    process = rng.choice(processes)
+    areas = process.areas
+    area = rng.choice(areas) if areas else None
+    size = rng.randrange(1, 400 * MIB // 4096) * 4096
+    step = rng.choice(["map", "map", "write", "write", "fork", "unmap", "exit"])
+    try:
+        if step == "map" or area is None:
+            addr = process.mmap(size, flags=Map.PRIVATE | Map.NORESERVE)
+            return process.touch(addr, size, write=True).count
+        start = rng.randrange(area.start, area.end, 4096)
+        size = min(size, area.end - start)
+        if step == "write":
+            return process.touch(start, size, write=True).count
+        if step == "unmap":
+            process.munmap(start, size)
+            return size // 4096
+        if step == "fork" and len(processes) < 24:
+            processes.append(process.fork())
+            return process.info.anon
+    except OSError:
+        step = "exit"  # no memory, or no room below TASK_SIZE
+    if step != "exit" or rng.random() < 0.5:
+        return 0
+    pages = process.info.anon
+    process.exit(0)
+    processes.remove(process)
+    if not processes:
+        processes.append(kernel.spawn())
+    return pages
+
+
+def test_16_gb_are_populated_forked_unmapped_and_left_in_random_order(scoreboard: Scoreboard) -> None:
+    """No frame is lost and none used twice, whatever ran out on the way."""
+    rng = random.Random(16)
+    with Kernel(KernelConfig(memory_bytes=16 * GIB, functional=True)) as kernel:
+        idle, fullest, pages = kernel.meminfo.mem_free, GIB, 0
+        processes = [kernel.spawn() for _ in range(8)]
+        start = time.perf_counter()
+        for step in range(600):
+            pages += bulk_step(rng, kernel, processes)
+            fullest = min(fullest, kernel.meminfo.mem_free)
+            if step % 20 == 0:
+                kernel.check()
+        seconds = time.perf_counter() - start
+        for process in processes:
+            process.exit()
+        kernel.check()
+        assert kernel.meminfo.mem_free == idle
+        assert kernel.meminfo.anon_pages == 0
+        assert pages > 1_000_000
+        scoreboard.value(f"{pages:,} pages in random order, checked", seconds, None, in_unit)
+        scoreboard.value("memory was left at the fullest", fullest * 4096, None, in_megabytes)

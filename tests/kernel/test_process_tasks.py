@@ -13,7 +13,7 @@ from pyemu.kernel import Kernel, KernelConfig, Map, Process, Prot, Signal
 from pyemu.kernel.context import Disabled, disabled, read_context
 from pyemu.kernel.reports import read_reports
 from pyemu.native import NativeError
-from tests.kernel.programs import start_program
+from tests.kernel.small_process import small_process
 
 PAGE = 4096
 RW = Prot.READ | Prot.WRITE
@@ -117,7 +117,7 @@ def test_orphans_are_reaped_by_themselves(kernel: Kernel) -> None:
 
 def test_exit_gives_everything_back(kernel: Kernel) -> None:
     before = kernel.meminfo
-    program = start_program(kernel)
+    program = small_process(kernel)
     at = program.mmap(64 * MIB)
     program.touch(at, 64 * MIB, write=True)
     child = program.fork()

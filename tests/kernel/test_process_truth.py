@@ -10,7 +10,7 @@ import pytest
 from pyemu.config import MIB, parse_size
 from pyemu.kernel import Kernel, KernelConfig, Map
 from tests.conftest import DATA
-from tests.kernel.programs import start_program
+from tests.kernel.small_process import small_process
 
 TRUTH = json.loads((DATA / "linux-page-tables.json").read_text())
 FLAVOURS: dict[str, dict[str, Any]] = {
@@ -28,7 +28,7 @@ def test_page_tables_of_forks_take_as_much_low_and_high_memory_as_on_the_real_ke
     )
     mapped = TRUTH["mapped_mb"] * MIB
     with Kernel(config) as kernel:
-        program = start_program(kernel)
+        program = small_process(kernel)
         addr = program.mmap(mapped, flags=Map.PRIVATE | Map.NORESERVE)
         assert program.touch(addr, mapped, write=True, stride=2 * MIB).count == 1024
         before = kernel.meminfo

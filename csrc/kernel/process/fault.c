@@ -26,8 +26,10 @@ struct page *vm_normal_page(const struct pe_kernel *k, pteval_t pte)
     if (pte & k->bits->special || !pte_present(k->bits, pte)) {
         return NULL;
     }
-    struct page *page = pfn_to_page(&k->frames, pte_pfn(k->bits, pte));
-    return page && !(page->flags & PE_PG_ZERO) ? page : NULL;
+    struct frames *f = (struct frames *)(uintptr_t)&k->frames;
+    struct page *page = pfn_to_page(f, pte_pfn(k->bits, pte));
+    /* A forged entry can name what nothing maps: a free frame, a table. */
+    return page && page_head(f, page)->mapcount > 0 && !(page->flags & PE_PG_ZERO) ? page : NULL;
 }
 
 /* pte_alloc, and the table mapped and locked.  False: no memory. */

@@ -76,6 +76,7 @@ static void tlb_table_flush(struct pe_kernel *k, struct mmu_gather *tlb)
 void tlb_remove_table(struct pe_kernel *k, struct mmu_gather *tlb, struct page *table)
 {
     cost_insns(k, k->costs.process.table_free);
+    table->private = TABLE_GONE;
     const uint32_t index = page_index(&k->frames, table);
     if (!rcu_table_free(k)) {
         if (tlb_remove_page(tlb, index)) {

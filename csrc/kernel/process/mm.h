@@ -137,7 +137,7 @@ bool may_expand(const struct pe_kernel *k, uint32_t bytes, uint32_t flags); /* o
 #define VM_FAULT_MAJOR         0x08u
 #define VM_FAULT_FALLBACK      0x10u /* not by a huge page */
 uint32_t handle_mm_fault(struct pe_kernel *k, struct mm *mm, struct vm_area *area, uint32_t addr, uint32_t flags);
-/* NULL: the zero page, or no RAM. */
+/* NULL: the zero page, no RAM, or a page that is nobody's. */
 struct page *vm_normal_page(const struct pe_kernel *k, pteval_t pte);
 
 #define SIGKILL     9u

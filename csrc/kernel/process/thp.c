@@ -18,6 +18,7 @@ bool thp_allowed(const struct pe_kernel *k, const struct vm_area *area, uint32_t
 
 void pgtable_deposit(struct pe_kernel *k, struct mm *mm, struct page *table)
 {
+    table->private = TABLE_DEPOSITED;
     table->next = mm->huge_deposit;
     mm->huge_deposit = page_index(&k->frames, table);
     mm->huge_deposits++;
@@ -31,6 +32,7 @@ struct page *pgtable_withdraw(struct pe_kernel *k, struct mm *mm)
     struct page *table = &k->frames.pages[mm->huge_deposit];
     mm->huge_deposit = table->next;
     mm->huge_deposits--;
+    table->private = TABLE_IN_USE;
     return table;
 }
 

@@ -124,7 +124,7 @@ static void free_pte_range(struct pe_kernel *k, struct mmu_gather *tlb, const st
     }
     struct page *table = pmd_table(k, value) ? pmd_page(k, value) : NULL;
     pmd_clear(k, pmd);
-    if (!table || !(table->flags & PE_PG_TABLE)) {
+    if (!table_in_use(table)) {
         report(k, PE_REPORT_BAD_PMD, PE_LOCKS, false, addr);
         return;
     }
@@ -183,7 +183,7 @@ static void free_pmd_page(struct pe_kernel *k, struct mmu_gather *tlb, uint32_t 
     cost_touch(k, tlb->mm->pgd_va + slot * 8u, tlb->mm->pgd_pa + slot * 8u, PE_WRITE);
     store64(entry, 0);
     flush_pmd_entry(k);
-    if (page && page->flags & PE_PG_TABLE) {
+    if (table_in_use(page)) {
         tlb_adjust(tlb, start, start + PAGE_SIZE);
         tlb->mm->nr_pmds--;
         tlb_remove_table(k, tlb, page);

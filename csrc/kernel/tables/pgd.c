@@ -102,7 +102,7 @@ static void lpae_pgd_free(struct pe_kernel *k, struct mm *mm)
     for (uint32_t slot = 0; slot < 4; slot++) {
         const uint64_t entry = load64(pgd + slot * 8);
         struct page *page = pmd_page(k, entry);
-        if (entry && !(entry & LPAE_PGD_SWAPPER) && page && page->flags & PE_PG_TABLE) {
+        if (entry && !(entry & LPAE_PGD_SWAPPER) && table_in_use(page)) {
             table_page_free(k, page);
             mm->nr_pmds--;
         }
@@ -156,7 +156,7 @@ static void free_first_table(struct pe_kernel *k, struct mm *mm)
     pmd_offset(k, mm, 0, &pmd);
     const pmdval_t value = pmd.host ? pmd_read(k, &pmd) : 0;
     struct page *table = pmd_table(k, value) ? pmd_page(k, value) : NULL;
-    if (table && table->flags & PE_PG_TABLE) {
+    if (table_in_use(table)) {
         pmd_clear(k, &pmd);
         pte_free(k, table);
         mm->nr_ptes--;

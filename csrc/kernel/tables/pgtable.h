@@ -99,6 +99,18 @@ struct page *table_page_alloc(struct pe_kernel *k, uint32_t gfp);
 void table_page_free(struct pe_kernel *k, struct page *page);
 /* pte_alloc_one: from highmem with HIGHPTE; the table is zero.  NULL: no memory. */
 struct page *pte_alloc_one(struct pe_kernel *k);
+
+/* page->private of a table: only one that is in use can be taken away, whatever forged entries name it. */
+enum table_state {
+    TABLE_IN_USE = 0,
+    TABLE_DEPOSITED = 1, /* waits for the split of a huge page */
+    TABLE_GONE = 2,      /* waits for TLBs or a grace period */
+};
+
+static inline bool table_in_use(const struct page *page)
+{
+    return page && page->flags & PE_PG_TABLE && page->private == TABLE_IN_USE;
+}
 void pte_free(struct pe_kernel *k, struct page *table);
 
 /* tables/map.c.  False: none, not present, huge, bad - as __pte_offset_map returns NULL; then nothing has to be
