@@ -13,7 +13,9 @@ from pyemu.config import MIB, MachineConfig, UserError
 from pyemu.machine import Machine, StopReason
 from pyemu.machine.snapshot import Snapshot, write_snapshot
 from pyemu.mmu import Access, TlbArray, TlbInvalidate
+from pyemu.native import lib
 from pyemu.timing import CacheLevel, CacheOperation, Core, Cost, read_core
+from tests.firmware.blobs import FIRMWARE
 from tests.machine.images import RAM, words
 from tests.machine.small_guests import SELF, SVC, load
 from tests.machine.timed_guests import FIRST, strides, timed
@@ -335,3 +337,20 @@ def test_an_exception_and_its_return_are_billed_once_each() -> None:
         each = core["system.exception_entry_cycles"] + core["system.exception_return_cycles"]
         charge = machine.bill().charges[Cost.EXCEPTIONS]
         assert (charge.cycles, charge.events) == (500 * each, 1000)
+
+
+def test_a_view_of_the_model_is_good_after_a_reset() -> None:
+    with Machine(MachineConfig(memory_bytes=64 << 20, timing="cache")) as machine:
+        machine.load(FIRMWARE / "elf/hello.elf")
+        ledger, places = lib.pe_machine_ledger(machine.handle), lib.pe_machine_caches(machine.handle)
+        machine.run(max_insns=50_000)
+        first = machine.bill()
+        assert lib.pe_ledger_cycles(ledger, 0) == first.cycles > 0
+        machine.load(FIRMWARE / "elf/hello.elf")
+        assert (lib.pe_machine_ledger(machine.handle), lib.pe_machine_caches(machine.handle)) == (
+            ledger,
+            places,
+        )
+        assert lib.pe_ledger_cycles(ledger, 0) == 0
+        machine.run(max_insns=50_000)
+        assert machine.bill() == first

@@ -95,17 +95,6 @@ pe_status timed_new(pe_machine *m, pe_error *err)
     return status ? status : make(m, config->timing, config->core, err);
 }
 
-pe_status timed_reset(pe_machine *m, pe_error *err)
-{
-    if (!m->timed) {
-        return PE_OK;
-    }
-    const pe_timing level = m->timed->level;
-    const pe_core core = m->timed->core;
-    timed_free(m);
-    return make(m, level, &core, err);
-}
-
 static void free_cpu(pe_cpu *cpu)
 {
     timed_cpu *c = cpu ? cpu->timed : NULL;
@@ -140,6 +129,61 @@ void timed_free(pe_machine *m)
     }
     free(t);
     m->timed = NULL;
+}
+
+/* What others look at stays where it is: contents go from the new place to the old one, and back. */
+#define EXCHANGE(type, a, b)                                                                                           \
+    do {                                                                                                               \
+        type *pointer = (a), content = *(a);                                                                           \
+        *(a) = *(b);                                                                                                   \
+        *(b) = content;                                                                                                \
+        (a) = (b);                                                                                                     \
+        (b) = pointer;                                                                                                 \
+    } while (0)
+
+static void keep_places(pe_machine *m, timed_machine *old, timed_cpu *const old_cpu[])
+{
+    timed_machine *t = m->timed;
+    EXCHANGE(pe_ledger, t->ledger, old->ledger);
+    if (t->caches) {
+        EXCHANGE(pe_caches, t->caches, old->caches);
+    }
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        timed_cpu *c = m->cpu[i]->timed;
+        EXCHANGE(pe_tlb, c->tlb, old_cpu[i]->tlb);
+        EXCHANGE(pe_predictor, c->predictor, old_cpu[i]->predictor);
+        c->account = &t->ledger->cpu[i];
+    }
+}
+
+pe_status timed_reset(pe_machine *m, pe_error *err)
+{
+    timed_machine *old = m->timed, *t;
+    timed_cpu *old_cpu[PE_MAX_CPUS] = {NULL}, *cpu[PE_MAX_CPUS] = {NULL};
+    if (!old) {
+        return PE_OK;
+    }
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        old_cpu[i] = m->cpu[i]->timed;
+        m->cpu[i]->timed = NULL;
+    }
+    m->timed = NULL;
+    const pe_status status = make(m, old->level, &old->core, err);
+    t = m->timed;
+    if (status == PE_OK) {
+        keep_places(m, old, old_cpu);
+    }
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        cpu[i] = m->cpu[i]->timed;
+        m->cpu[i]->timed = status == PE_OK ? old_cpu[i] : cpu[i];
+    }
+    m->timed = status == PE_OK ? old : t;
+    timed_free(m); /* the old one, or what there is of a new one */
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        m->cpu[i]->timed = status == PE_OK ? cpu[i] : old_cpu[i];
+    }
+    m->timed = status == PE_OK ? t : old;
+    return status;
 }
 
 /* ---- time ---- */
