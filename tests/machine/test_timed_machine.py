@@ -342,7 +342,7 @@ def test_an_exception_and_its_return_are_billed_once_each() -> None:
 def test_a_view_of_the_model_is_good_after_a_reset() -> None:
     with Machine(MachineConfig(memory_bytes=64 << 20, timing="cache")) as machine:
         machine.load(FIRMWARE / "elf/hello.elf")
-        ledger, places = lib.pe_machine_ledger(machine.handle), lib.pe_machine_caches(machine.handle)
+        ledger, caches = lib.pe_machine_ledger(machine.handle), lib.pe_machine_caches(machine.handle)
         machine.run(max_insns=50_000)
         first = machine.bill()
         assert lib.pe_ledger_cycles(ledger, 0) == first.cycles > 0
