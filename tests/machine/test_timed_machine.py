@@ -15,7 +15,7 @@ from pyemu.machine.snapshot import Snapshot, write_snapshot
 from pyemu.mmu import Access, TlbArray, TlbInvalidate
 from pyemu.timing import CacheLevel, CacheOperation, Core, Cost, read_core
 from tests.machine.images import RAM, words
-from tests.machine.small_guests import SELF, SVC, load
+from tests.machine.small_guests import SELF, SVC, VBAR, VECTORS, cp15, load
 from tests.machine.timed_guests import FIRST, strides, timed
 
 SMALL = MachineConfig(16 * MIB)
@@ -335,3 +335,22 @@ def test_an_exception_and_its_return_are_billed_once_each() -> None:
         each = core["system.exception_entry_cycles"] + core["system.exception_return_cycles"]
         charge = machine.bill().charges[Cost.EXCEPTIONS]
         assert (charge.cycles, charge.events) == (500 * each, 1000)
+
+
+def test_a_block_that_writes_over_itself_and_aborts_is_counted_by_what_is_there_then() -> None:
+    """Three wide instructions become six while they run: more than the whole block had."""
+    at, nowhere, two_nops = RAM + 0x4000, 0x3000_0000, 0xBF00_BF00
+    start = [*load(0, at | 1), *load(1, at), *load(3, nowhere)]
+    for register in (4, 5, 6):
+        start += load(register, two_nops)
+    wide_nop = 0x8000_F3AF
+    with Machine(MachineConfig(16 * MIB, timing="tlb")) as machine:
+        machine.write_phys(VECTORS, words(*[SELF] * 8))
+        machine.write_phys(RAM, words(*cp15(VBAR, VECTORS), *start, 0xE12FFF10))
+        # stmia r1!, {r4, r5, r6}; ldr r2, [r3]; b .
+        machine.write_phys(at, words(*[wide_nop] * 3, 0x681A_C170, 0xE7FE))
+        machine.reset(RAM)
+        stop = machine.run(max_insns=500)
+        assert machine.stats().data_aborts == 1
+        assert 500 <= stop.insns < 510
+        assert machine.bill().insns == machine.stats().insns
