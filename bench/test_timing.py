@@ -2,8 +2,8 @@
 
     pytest bench/ -k timing
 
-Goals: `tlb` boots Linux at 60 % of the speed of `off` or better; `cache` runs 40 million instructions a second
-or more of a mix with 40 % loads and stores.  gem5, which models more, runs 0.1 to 10 MIPS (published figures).
+Goals: `tlb` boots Linux at 60 % of the speed of `off` or better; `cache` runs 40 million instructions a
+second or more of a mix with 40 % loads and stores.  gem5, which models more, runs 0.1 to 10 MIPS (published).
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ static void drop_page(pe_machine *m, uint64_t page)
         cpu->generation++;
     }
     if (m->timed) {
-        timed_drop_code(m->timed, page);
+        timed_drop_code(m, page);
     }
     bit_clear(m->code_pages, page);
     bit_clear(m->patched_pages, page);

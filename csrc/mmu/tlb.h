@@ -42,11 +42,11 @@ static inline bool tlb_hits_are_alike(const pe_tlb *tlb, pe_access access)
     return tlb->micro[tlb_array_of(tlb, access)].params.replacement != PE_REPLACE_LRU && !tlb->detects_stale;
 }
 
-/* A hit in a micro-TLB that its owner knew of. */
-static inline void tlb_count_hit(pe_tlb *tlb, pe_access access)
+/* Hits in a micro-TLB that its owner knew of. */
+static inline void tlb_count_hits(pe_tlb *tlb, pe_access access, uint32_t n)
 {
-    tlb->ordinal++;
-    tlb->stats.lookups[access]++;
+    tlb->ordinal += n;
+    tlb->stats.lookups[access] += n;
 }
 
 /* A hit, and what the tables say now: counts and remembers it where they disagree, and returns whether they do. */

@@ -211,9 +211,12 @@ static void run_op(pe_blocks *blocks, scoreboard *s, const block_op *op, uint32_
         s->free[unit] = from + taken;
         s->busy[unit] += taken;
     }
-    const uint64_t result = start / CYCLE * CYCLE + (uint64_t)latency * CYCLE;
+    const uint64_t begun = start / CYCLE * CYCLE, result = begun + (uint64_t)latency * CYCLE;
     for (uint64_t writes = op->writes; writes; writes &= writes - 1) {
         s->ready[__builtin_ctzll(writes)] = result;
+    }
+    if (op->base) {
+        s->ready[__builtin_ctzll(op->base)] = begun + (uint64_t)blocks->latency[OP_ALU] * CYCLE;
     }
     s->done = later(s->done, result);
     if (p->window_entries) {

@@ -37,6 +37,7 @@ typedef enum op_class {
 typedef struct block_op {
     uint64_t reads;
     uint64_t writes;
+    uint64_t base;     /* of writes: what an address is written back to */
     uint8_t class;     /* op_class */
     uint8_t registers; /* of a load or store: how many words go */
 } block_op;

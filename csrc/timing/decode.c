@@ -448,9 +448,21 @@ static void note_insn(pe_blocks *blocks, bool thumb, uint32_t offset, pe_block_c
     note_branch(insn, arm, op->writes, out);
 }
 
+/* A handle of capstone keeps the conditions of an IT block that code ended in: the next block is not part of it. */
+static void leave_it_block(pe_blocks *blocks)
+{
+    static const uint8_t MOV_R8_R8[] = {0xc0, 0x46, 0xc0, 0x46, 0xc0, 0x46, 0xc0, 0x46};
+    const uint8_t *code = MOV_R8_R8;
+    size_t size = sizeof MOV_R8_R8;
+    uint64_t at = 0;
+    while (size && blocks->disasm_iter(blocks->handle[1], &code, &size, &at, blocks->insn)) {
+    }
+}
+
 void blocks_decode(pe_blocks *blocks, const uint8_t *code, size_t len, uint32_t address, bool thumb, pe_block_cost *out)
 {
     const csh handle = blocks->handle[thumb];
+    bool conditions = false; /* IT was seen */
     uint64_t at = address;
     blocks->nops = 0;
     *out = (pe_block_cost){0};
@@ -462,6 +474,7 @@ void blocks_decode(pe_blocks *blocks, const uint8_t *code, size_t len, uint32_t 
         const uint32_t offset = (uint32_t)(at - address);
         if (blocks->disasm_iter(handle, &code, &len, &at, blocks->insn)) {
             note_insn(blocks, thumb, offset, out);
+            conditions |= blocks->insn->id == ARM_INS_IT;
             continue;
         }
         uint16_t half = 0;
@@ -474,6 +487,9 @@ void blocks_decode(pe_blocks *blocks, const uint8_t *code, size_t len, uint32_t 
         code += step;
         len -= step;
         at += step;
+    }
+    if (conditions) {
+        leave_it_block(blocks);
     }
     out->insns = blocks->nops;
     for (unsigned r = 0; r <= 14; r++) {

@@ -36,7 +36,10 @@ static uint8_t structure_accesses(uint32_t bits)
         [6] = {3, true},  [7] = {1, true},  [8] = {2, false}, [9] = {2, false}, [10] = {2, true},
     };
     const uint8_t registers = types[bits >> 8 & 15].registers;
-    return types[bits >> 8 & 15].consecutive ? registers : (uint8_t)(registers * 8u >> (bits >> 6 & 3));
+    if (types[bits >> 8 & 15].consecutive) {
+        return registers;
+    }
+    return (uint8_t)(registers * 8u >> (bits >> 6 & 3));
 }
 
 static uint8_t accesses_of(const cs_insn *insn, const cs_arm *arm, bool thumb)
@@ -113,6 +116,7 @@ static void find_address(const cs_insn *insn, const cs_arm *arm, addressing *a)
         }
         const uint64_t base = blocks_reg_bits((unsigned)op->mem.base);
         a->address = base | blocks_reg_bits((unsigned)op->mem.index);
+        a->address |= op->shift.type == ARM_SFT_RRX ? REG_BIT(REG_FLAGS) : 0;
         if (i + 1 < arm->op_count) { /* post-indexed: capstone does not say `writeback` of all such */
             a->step = op[1].type == ARM_OP_REG ? blocks_reg_bits((unsigned)op[1].reg) : 0;
             a->base = base;
@@ -225,6 +229,7 @@ void blocks_flow(pe_blocks *blocks, block_op *op, bool thumb, uint32_t offset, p
     note_accesses(blocks, &a, address, offset, out);
     op->reads |= a.address | a.step;
     op->writes |= a.base;
+    op->base = a.base;
     const uint64_t kept = kept_by(insn, arm, op, thumb);
     for (uint64_t writes = op->writes & ~REG_BIT(15); writes; writes &= writes - 1) {
         const unsigned r = (unsigned)__builtin_ctzll(writes);

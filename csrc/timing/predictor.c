@@ -62,16 +62,16 @@ static bool return_wrong(pe_predictor *p, uint32_t next)
     return p->returns[p->top] != next;
 }
 
-bool predictor_resolve_slow(pe_predictor *p, pe_branch branch, uint32_t address, uint32_t next, uint32_t after)
+static bool resolve_target(pe_predictor *p, pe_branch branch, uint32_t address, uint32_t next, uint32_t after)
 {
     switch (branch) {
-    case PE_BRANCH_CONDITIONAL: return predictor_direction_wrong(p, address, next != after);
     case PE_BRANCH_CALL: push(p, after); return false;
     case PE_BRANCH_CALL_INDIRECT: push(p, after); return target_wrong(p, address, next);
     case PE_BRANCH_INDIRECT: return target_wrong(p, address, next);
     case PE_BRANCH_RETURN: return next != after && return_wrong(p, next);
     case PE_BRANCH_NONE:
     case PE_BRANCH_DIRECT:
+    case PE_BRANCH_CONDITIONAL:
     case PE_BRANCH_EXCEPTION_RETURN: break; /* the last one has a cost of its own */
     }
     return false;
@@ -79,7 +79,16 @@ bool predictor_resolve_slow(pe_predictor *p, pe_branch branch, uint32_t address,
 
 bool pe_predictor_resolve(pe_predictor *predictor, pe_branch branch, uint32_t address, uint32_t next, uint32_t after)
 {
-    return (unsigned)branch <= PE_BRANCH_EXCEPTION_RETURN && predictor_resolve(predictor, branch, address, next, after);
+    if ((unsigned)branch > PE_BRANCH_EXCEPTION_RETURN) {
+        return false;
+    }
+    if (branch <= PE_BRANCH_CONDITIONAL) {
+        return predictor_resolve_direction(predictor, branch, address, next != after);
+    }
+    const bool wrong = resolve_target(predictor, branch, address, next, after);
+    predictor->stats.branches[branch]++;
+    predictor->stats.mispredicted[branch] += wrong;
+    return wrong;
 }
 
 size_t pe_predictor_replay(pe_predictor *predictor, const uint8_t *branch, const uint32_t *address,

@@ -5,7 +5,7 @@
 
 #include "pyemu.h"
 
-#define HISTORY_BITS   12u
+#define HISTORY_MASK   0xfffu
 #define TARGET_ENTRIES 512u
 #define MAX_RETURNS    256u
 #define COUNTER_TAKEN  2u /* and above */
@@ -27,34 +27,21 @@ static inline uint32_t predictor_mixed(const pe_predictor *p, uint32_t address)
     return address >> 1 ^ p->history;
 }
 
-static inline void predictor_remember(pe_predictor *p, bool taken)
+/* Kinds up to PE_BRANCH_CONDITIONAL: nothing but a direction can be wrong.  Four counters to a byte, for the host's
+ * cache; no branch that follows the guest's. */
+static inline bool predictor_resolve_direction(pe_predictor *p, pe_branch branch, uint32_t address, bool taken)
 {
-    p->history = (p->history << 1 | taken) & ((1u << HISTORY_BITS) - 1);
-}
-
-static inline bool predictor_direction_wrong(pe_predictor *p, uint32_t address, bool taken)
-{
-    /* No branch here that the host could mispredict; four counters to a byte, for its cache. */
-    static const uint8_t after[2][4] = {{0, 0, 1, 2}, {1, 2, 3, 3}};
+    static const uint8_t then[2][4] = {{0, 0, 1, 2}, {1, 2, 3, 3}};
+    p->stats.branches[branch]++;
+    if (branch != PE_BRANCH_CONDITIONAL) {
+        return false;
+    }
     const uint32_t index = predictor_mixed(p, address) & p->counter_mask, shift = (index & 3) * 2;
     uint8_t *byte = &p->counters[index >> 2];
     const uint32_t counter = *byte >> shift & 3;
-    const bool predicted = counter >= COUNTER_TAKEN;
-    *byte = (uint8_t)(*byte ^ (counter ^ after[taken][counter]) << shift);
-    predictor_remember(p, taken);
-    return predicted != taken;
-}
-
-bool predictor_resolve_slow(pe_predictor *p, pe_branch branch, uint32_t address, uint32_t next, uint32_t after);
-
-static inline bool predictor_resolve(pe_predictor *p, pe_branch branch, uint32_t address, uint32_t next, uint32_t after)
-{
-    p->stats.branches[branch]++;
-    if (branch == PE_BRANCH_DIRECT) {
-        return false;
-    }
-    const bool wrong = branch == PE_BRANCH_CONDITIONAL ? predictor_direction_wrong(p, address, next != after)
-                                                       : predictor_resolve_slow(p, branch, address, next, after);
+    const bool wrong = (counter >= COUNTER_TAKEN) != taken;
+    *byte = (uint8_t)(*byte ^ (counter ^ then[taken][counter]) << shift);
+    p->history = (p->history << 1 | taken) & HISTORY_MASK;
     p->stats.mispredicted[branch] += wrong;
     return wrong;
 }

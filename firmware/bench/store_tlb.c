@@ -18,7 +18,7 @@ uint32_t visit_load(uint32_t count, uint32_t first, uint32_t b, uint32_t c);
 uint32_t visit_store(uint32_t count, uint32_t first, uint32_t pages, uint32_t c);
 uint32_t visit_load_store(uint32_t count, uint32_t first, uint32_t distance, uint32_t c);
 
-static const uint32_t counts[] = {4, 8, 10, 12, 14, 16, 18, 20, 24, 28, 30, 32, 34, 36, 40, 48, 56, 64, 80, 96, 128};
+static const uint32_t counts[] = {4, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 30, 32, 34, 36, 40, 48, 56, 64, 80, 96, 128};
 
 /* A page's words begin a line further on than those of the page before: all of them lie in four frames. */
 static uint32_t line_of_page(uint32_t i)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,9 +13,12 @@ from pathlib import Path
 
 from pyemu.config import CPU_MODELS, MachineConfig, UserError
 from pyemu.lab.programs import MAX_INSNS, MEMORY_BYTES
-from pyemu.lab.protocol import ProtocolError, parse_points
+from pyemu.lab.protocol import MAX_TEXT_BYTES, ProtocolError, parse_points
 
 __all__ = ["Job", "Run", "machine_config", "run_job", "run_jobs"]
+
+# Between two slices a run looks at how much was printed.
+SLICE_INSNS = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -56,21 +60,25 @@ def run_job(job: Job, max_insns: int = MAX_INSNS) -> Run:
 
     with Machine(machine_config(job)) as machine:
         machine.load(job.program)
-        stop = machine.run(max_insns=max_insns)
-        text = machine.console.read().decode("utf-8", "replace")
-    if stop.reason is StopReason.LIMIT:
-        raise UserError(f"{job}: still running after {max_insns} instructions: it hangs")
-    if stop.reason is not StopReason.EXIT or stop.status != 0:
-        how = f"status {stop.status}" if stop.reason is StopReason.EXIT else stop.reason.name
+        output, insns, reason, status = b"", 0, StopReason.LIMIT, 0
+        while reason is StopReason.LIMIT and insns < max_insns and len(output) <= MAX_TEXT_BYTES:
+            stop = machine.run(max_insns=min(SLICE_INSNS, max_insns - insns))
+            reason, status, insns = stop.reason, stop.status, insns + stop.insns
+            output += machine.console.read()
+    text = output.decode("utf-8", "replace")
+    if len(output) > MAX_TEXT_BYTES:
+        raise UserError(f"{job}: it printed more than {MAX_TEXT_BYTES} bytes: no benchmark does")
+    if reason is StopReason.LIMIT:
+        raise UserError(f"{job}: still running after {insns} instructions: it hangs")
+    if reason is not StopReason.EXIT or status != 0:
+        how = f"status {status}" if reason is StopReason.EXIT else reason.name
         last = next((line for line in reversed(text.splitlines()) if line), "nothing")
-        raise UserError(
-            f"{job}: ended with {how}, having printed last {last[:100]!r}: an exit with 0 was due"
-        )
+        raise UserError(f"{job}: ended with {how}, its last line {last[:80]!r}: an exit with 0 was due")
     try:
         parse_points(text)
     except ProtocolError as problem:
         raise UserError(f"{job}: {problem}") from None
-    return Run(job, text, stop.insns)
+    return Run(job, text, insns)
 
 
 def run_jobs(
@@ -78,7 +86,7 @@ def run_jobs(
 ) -> list[Run]:
     """Run jobs in that many processes, in the order of ``jobs``; ``progress`` hears of each that is done.
 
-    The first that fails ends all: those under way are waited for, the rest is not started.
+    The first that fails ends all; its UserError is raised.
     """
     if processes == 1 or len(jobs) < 2:
         runs = []
@@ -95,10 +103,17 @@ def run_jobs(
 
 @contextmanager
 def _pool(processes: int) -> Iterator[ProcessPoolExecutor]:
-    # Not forked: the engine's threads and locks do not survive a fork.
-    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"))
+    """Worker processes, which end at once when the block is left by an exception; Ctrl-C is for us alone."""
+    others = set(multiprocessing.active_children())
+    # Not forked: the engine's locks do not survive a fork.
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, spawn, signal.signal, (signal.SIGINT, signal.SIG_IGN))
     try:
         yield pool
+    except BaseException:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

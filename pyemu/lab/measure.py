@@ -92,13 +92,18 @@ def curve_of(points: Iterable[Point], axis: str) -> list[tuple[int, float]]:
 
 
 def measure_core(book: Book, core: Core, points: Sequence[Point], programs: Iterable[str]) -> list[Result]:
-    """Every measure that these programs give, and that this core has, in the order of the data file."""
+    """Every measure that these programs give, and that this core has, in the order of the data file.
+
+    Where all programs ran, those that are a parameter and were published come too.
+    """
     chosen = set(programs)
     ran = {benchmark.name for benchmark in book.benchmarks.values() if benchmark.program in chosen}
     results = []
     for measure in book.measures.values():
-        if measure.benchmarks <= ran and (measure.needs is None or core[measure.needs] != 0):
-            figure = book.figure(core.name, measure.name)
+        figure = book.figure(core.name, measure.name)
+        if measure.needs is not None and core[measure.needs] == 0:
+            continue
+        if measure.benchmarks <= ran if measure.picks else figure and ran == set(book.benchmarks):
             try:
                 results.append(Result(core, measure, figure, _terms(book, core, measure, points)))
             except _NoFigure as problem:

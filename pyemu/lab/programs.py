@@ -23,7 +23,8 @@ MEMORY_BYTES = 1 << 30
 MAX_INSNS = 4_000_000_000
 """Longer than any of them runs: one that reaches it hangs."""
 
-_HOMES = (Path(__file__).parent / "data", Path(__file__).parents[2] / "firmware/elf")
+# Links into firmware/elf in the source tree, files in an installed package.
+_HOME = Path(__file__).parent / "data"
 
 
 def find_program(name: str, tables: str = TABLES[0]) -> Path:
@@ -42,10 +43,9 @@ def find_program(name: str, tables: str = TABLES[0]) -> Path:
             f"no benchmark {name!r}: there are {known}; or give an ELF file, such as ./{name}.elf"
         )
     file = f"bench-{name}{_SUFFIX[tables]}.elf"
-    for home in _HOMES:
-        if (home / file).is_file():
-            return home / file
-    raise UserError(f"{_HOMES[-1] / file}: no such file: the programs of firmware/ are not installed")
+    if not (_HOME / file).is_file():
+        raise UserError(f"{_HOME / file}: no such file: the installation is broken")
+    return _HOME / file
 
 
 def check_tables(core: Core, tables: str) -> None:

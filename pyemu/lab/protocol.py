@@ -17,9 +17,10 @@ from types import MappingProxyType
 
 from pyemu.config import UserError
 
-__all__ = ["MAX_POINTS", "Point", "ProtocolError", "format_points", "parse_points"]
+__all__ = ["MAX_POINTS", "MAX_TEXT_BYTES", "Point", "ProtocolError", "format_points", "parse_points"]
 
 MAX_POINTS = 4096
+MAX_TEXT_BYTES = 1 << 20
 MAX_KEYS = 16
 MAX_VALUE = (1 << 64) - 1
 

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pyemu.config import UserError
-from pyemu.lab.protocol import MAX_POINTS, Point, ProtocolError, parse_points
+from pyemu.lab.protocol import MAX_TEXT_BYTES, Point, ProtocolError, parse_points
 
 __all__ = ["read_records", "write_records"]
-
-MAX_RECORD_BYTES = 200 * MAX_POINTS
 
 
 def write_records(directory: Path, texts: Iterable[tuple[str, str, str]]) -> list[Path]:
@@ -38,9 +36,9 @@ def read_records(
                 continue
             try:
                 with path.open("rb") as file:
-                    text = file.read(MAX_RECORD_BYTES + 1)
-                if len(text) > MAX_RECORD_BYTES:
-                    raise UserError(f"{path}: larger than {MAX_RECORD_BYTES} bytes: no record of a program")
+                    text = file.read(MAX_TEXT_BYTES + 1)
+                if len(text) > MAX_TEXT_BYTES:
+                    raise UserError(f"{path}: larger than {MAX_TEXT_BYTES} bytes: no record of a program")
                 found.setdefault(core, {})[program] = parse_points(text)
             except OSError as problem:
                 raise UserError(f"{path}: {problem.strerror or problem}") from None

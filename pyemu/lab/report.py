@@ -21,10 +21,13 @@ def print_results(console: Console, results: Sequence[Result]) -> None:
     for core in dict.fromkeys(result.core.name for result in results):
         _print_core(console, [result for result in results if result.core.name == core])
     compared = [result for result in results if result.figure is not None]
-    off = [result for result in compared if result.off]
-    within = f"{len(compared) - len(off)} of {len(compared)} published figures within {MAX_DEVIATION:.0%}"
-    names = "; ".join(f"{result.core.name} {result.measure.title}" for result in off)
-    console.print(f"{within}; off: {names}" if off else within, soft_wrap=True)
+    measured = [result for result in compared if result.measure.picks]
+    met = sum(not result.off for result in measured)
+    line = f"{met} of {len(measured)} published figures measured within {MAX_DEVIATION:.0%}"
+    if len(measured) < len(compared):
+        line += f", {len(compared) - len(measured)} more are parameters that nothing measures"
+    off = [f"{result.core.name} {result.measure.title}" for result in compared if result.off]
+    console.print("; ".join([line, *(f"off: {name}" for name in off)]), soft_wrap=True)
 
 
 def _print_core(console: Console, results: Sequence[Result]) -> None:
@@ -33,20 +36,19 @@ def _print_core(console: Console, results: Sequence[Result]) -> None:
     core = results[0].core
     console.print(f"{core.name} at {core['clock_hz'] / 1e6:g} MHz: {core.description}", soft_wrap=True)
     table = Table(box=None, pad_edge=False)
-    for column in ("figure", "from", "measured", "published", "ratio", "", "source"):
+    for column in ("figure", "measured", "published", "ratio", "", "from; source"):
         right = column in ("measured", "published", "ratio")
         table.add_column(
-            column, justify="right" if right else "left", no_wrap=column != "source", overflow="fold"
+            column, justify="right" if right else "left", no_wrap=";" not in column, overflow="fold"
         )
     for result in results:
         table.add_row(
             result.measure.title,
-            ", ".join(sorted(result.measure.benchmarks)) or "set, not measured",
             "-" if result.value is None else _with_unit(result.value, result.measure.unit),
             _published(result),
             "-" if result.ratio is None else f"{result.ratio:.2f}",
             "OFF" if result.off else "",
-            result.problem or (result.figure.source if result.figure else _parameters(core, result)),
+            f"{_origin(result)}; {result.problem or _source(core, result)}",
         )
     console.print(table)
     console.print()
@@ -66,7 +68,14 @@ def _published(result: Result) -> str:
     return upper if low == high else f"{low:g} to {high:g} {result.measure.unit}"
 
 
-def _parameters(core: Core, result: Result) -> str:
+def _origin(result: Result) -> str:
+    """The programs' curves, or the parameter that nothing measures."""
+    return ", ".join(sorted(result.measure.benchmarks)) or f"parameter {result.measure.parameters[0]}"
+
+
+def _source(core: Core, result: Result) -> str:
+    if result.figure is not None:
+        return result.figure.source
     entries = [core.parameters[name] for name in result.measure.parameters]
     words = (f"{entry.name} {entry.value}{' (assumed)' if entry.assumed else ''}" for entry in entries)
     return f"no published figure: {', '.join(words)}"

@@ -10,9 +10,12 @@ from itertools import pairwise
 
 import pytest
 
-from pyemu.config import MachineConfig
+from pyemu.config import CpuModel, MachineConfig
 from pyemu.machine import Machine, StopReason
-from tests.firmware.blobs import FIRMWARE
+from pyemu.timing import Core, read_core
+from tests.conftest import need_tool
+from tests.firmware.blobs import FIRMWARE, Blob
+from tests.firmware.test_qemu import QEMU, run_on_qemu
 
 PROGRAMS = (
     "branches",
@@ -67,13 +70,17 @@ def parse(text: str) -> dict[tuple[str, Keys], tuple[int, int]]:
     return points
 
 
-@cache
-def run(program: str, table_format: str = "") -> Curves:
-    with Machine(MachineConfig(memory_bytes=256 << 20)) as machine:
+def execute(config: MachineConfig, program: str, table_format: str) -> Curves:
+    with Machine(config) as machine:
         machine.load(FIRMWARE / f"elf/bench-{program}{table_format}.elf")
         stop = machine.run(max_insns=2 * MAX_INSNS)
         assert (stop.reason, stop.status) == (StopReason.EXIT, 0), machine.console.read()
         return Curves(parse(machine.console.read().decode()), machine.stats().insns)
+
+
+@cache
+def run(program: str, table_format: str = "") -> Curves:
+    return execute(MachineConfig(memory_bytes=256 << 20), program, table_format)
 
 
 @pytest.fixture(params=FORMATS, ids=["long", "short"])
@@ -198,6 +205,19 @@ def test_a_line_has_sixteen_words_and_a_loop_around_them() -> None:
     assert {curves.each("l2_fill", **keys) for keys in map(dict, curves.keys("l2_fill"))} >= {7 / 4}
 
 
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_qemu_counts_the_same(program: str, table_format: str) -> None:
+    """With an instruction a nanosecond its PMCCNTR counts instructions, too."""
+    need_tool(QEMU, "qemu-system-arm")
+    output, status = run_on_qemu(Blob(f"bench-{program}{table_format}", about="", mem="256M"))
+    assert status == 0, output
+    theirs, ours = parse(output), dict(run(program, table_format).points)
+    undefined = ("exceptions", (("kind", "undefined"),))
+    if undefined in ours:  # QEMU counts the instruction, too
+        assert theirs.pop(undefined)[0] == 2 * ours.pop(undefined)[0]
+    assert theirs == ours
+
+
 # ---- the rings in memory ----
 
 
@@ -235,3 +255,126 @@ def test_the_random_ring_visits_every_line_once_and_hardly_ever_stays_in_a_page(
     assert sorted(places) == list(range(0, size, 64))
     stays = sum(a >> 12 == b >> 12 for a, b in pairwise(places))
     assert stays < len(places) // 100
+
+
+# ---- with the cycle model: each plateau is what the core's parameters make of it ----
+
+CORES = {"cortex-a15": "", "cortex-a7": "", "cortex-a9": "-short"}
+
+
+@dataclass(frozen=True)
+class Modelled:
+    """A core, and its curves."""
+
+    core: Core
+
+    def __getitem__(self, key: str) -> int:
+        return int(self.core[key])
+
+    def each(self, program: str, benchmark: str, **keys: object) -> float:
+        return timed(self.core.name, program).each(benchmark, **keys)
+
+
+@cache
+def timed(core: str, program: str) -> Curves:
+    model: CpuModel = "cortex-a7" if core == "cortex-a7" else "cortex-a15"
+    config = MachineConfig(memory_bytes=256 << 20, timing="cache", core=core, cpu=model)
+    return execute(config, program, CORES[core])
+
+
+@pytest.fixture(params=CORES)
+def modelled(request: pytest.FixtureRequest) -> Modelled:
+    return Modelled(read_core(str(request.param)))
+
+
+def test_chase_has_the_latencies_of_the_caches_and_of_memory(modelled: Modelled) -> None:
+    dram = modelled["l2.hit_cycles"] + modelled["memory.dram_ns"] * modelled["clock_hz"] / 1e9
+    for size, cycles in ((16 << 10, modelled["l1d.hit_cycles"]), (64 << 20, dram)):
+        assert modelled.each("chase", "chase", bytes=size) == pytest.approx(cycles, rel=0.01)
+    # a micro-TLB miss for every 64 loads
+    assert modelled.each("chase", "chase", bytes=256 << 10) == pytest.approx(
+        modelled["l2.hit_cycles"] + modelled["micro_load.miss_cycles"] / 64, rel=0.01
+    )
+
+
+def test_tlb_reach_rises_where_the_micro_tlb_and_the_main_tlb_end(modelled: Modelled) -> None:
+    hit = modelled["l1d.hit_cycles"]
+    main = hit + modelled["micro_load.miss_cycles"]
+    walk = main + modelled["main_tlb.miss_cycles"] + hit
+    cached = modelled["walk.cache_entries"] > 0
+    expected = {8: hit, 64: main, 1024: walk if cached else walk + hit}
+    for pages, cycles in expected.items():
+        measured = modelled.each("tlb_reach", "tlb_reach", pages=pages, page_bytes=4096)
+        assert measured == pytest.approx(cycles, rel=0.02)
+
+
+def test_a_walk_costs_more_the_farther_away_its_descriptors_are(modelled: Modelled) -> None:
+    def each(tables: str, pages: int) -> float:
+        return modelled.each("walk_cost", "walk_cost", tables=tables, pages=pages)
+
+    from_l2 = each("l2", 2048) - each("l1", 1024)
+    dram = modelled["memory.dram_ns"] * modelled["clock_hz"] / 1e9
+    assert each("dram", 2048) - each("l2", 2048) == pytest.approx(dram, rel=0.05)
+    farther = modelled["l2.hit_cycles"] - modelled["l1d.hit_cycles"]
+    assert 0.95 * farther < from_l2 < 1.2 * farther  # some descriptors of the level above come from L2, too
+    if modelled["walk.cache_entries"]:
+        assert each("no_walk_cache", 128) > each("l1", 1024) + modelled["l1d.hit_cycles"]
+        assert each("no_walk_cache_l2", 64) > each("l2", 2048) + modelled["l2.hit_cycles"] - 1
+
+
+def test_stores_miss_for_themselves_only_where_they_have_a_micro_tlb(modelled: Modelled) -> None:
+    def each(mix: str, pages: int) -> float:
+        return modelled.each("store_tlb", "store_tlb", mix=mix, pages=pages)
+
+    miss = modelled["micro_load.miss_cycles"]
+    own = modelled["micro_store.entries"] > 0
+    second = each("same", 128) - each("loads", 128)
+    assert second == pytest.approx(modelled["micro_store.miss_cycles"] if own else 0, abs=0.1)
+    fits = modelled["micro_load.entries"] * 3 // 4 // 2 * 2
+    assert (each("apart", fits) > each("loads", fits) + miss / 2) != own
+
+
+def test_a_random_branch_is_mispredicted_every_other_time_and_a_regular_one_never(modelled: Modelled) -> None:
+    def each(pattern: str) -> float:
+        return modelled.each("branches", "branches", pattern=pattern)
+
+    miss = modelled["pipeline.mispredict_cycles"]
+    predicted = (each("always") + each("never")) / 2
+    assert max(each("always"), each("never")) < each("none") + miss / 2
+    assert each("alternating") == pytest.approx(predicted, abs=0.2)
+    assert each("random") - predicted == pytest.approx(miss / 2, abs=1)
+
+
+def test_returns_are_mispredicted_once_calls_are_deeper_than_the_return_stack(modelled: Modelled) -> None:
+    entries, miss = modelled["pipeline.return_entries"], modelled["pipeline.mispredict_cycles"]
+    base = modelled.each("branches", "branches", pattern="calls", depth=8)
+    assert entries >= 8
+    lost = (64 - entries) / 64
+    deep = modelled.each("branches", "branches", pattern="calls", depth=64)
+    assert deep - base == pytest.approx(lost * miss, rel=0.1)
+
+
+def test_a_round_trip_is_entry_and_return(modelled: Modelled) -> None:
+    both = modelled["system.exception_entry_cycles"] + modelled["system.exception_return_cycles"]
+    for kind in ("svc", "undefined", "permission"):
+        assert both <= modelled.each("exceptions", "exceptions", kind=kind) < both + 5
+    assert (
+        modelled.each("exceptions", "exceptions", kind="translation")
+        > both + modelled["main_tlb.miss_cycles"]
+    )
+
+
+def test_barriers_registers_and_lines_cost_their_parameters(modelled: Modelled) -> None:
+    for operation in ("dsb", "dmb", "isb", "mcr"):
+        measured = modelled.each("maintenance", "maintenance", operation=operation)
+        assert measured == pytest.approx(modelled[f"system.{operation}_cycles"], abs=1)
+    clean = modelled.each("maintenance", "maintenance", operation="dccmvac")
+    assert clean == pytest.approx(modelled["system.cache_line_cycles"], abs=1)
+
+
+def test_independent_misses_overlap_out_of_order_and_hardly_in_order(modelled: Modelled) -> None:
+    latency = modelled.each("chase", "chase", bytes=64 << 20)
+    line = modelled.each("stream", "l2_fill", bytes=8 << 20)
+    if modelled["pipeline.window_entries"]:
+        assert line < latency / 2
+    assert line >= latency / modelled["memory.line_fill_entries"] * 0.9

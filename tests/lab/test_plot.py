@@ -10,8 +10,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from pyemu.config import UserError
 from pyemu.lab.measure import measure_core
-from pyemu.lab.plot import draw_benchmark
+from pyemu.lab.plot import draw_benchmark, need_matplotlib
 from pyemu.lab.published import read_book
 from pyemu.timing import builtin_cores
 from tests.lab import ideal
@@ -84,3 +85,17 @@ def test_two_drawings_are_alike_to_the_last_byte_and_have_no_date(tmp_path: Path
         assert first == second
         assert not re.search(r"20\d\d-\d\d-\d\d|dc:date", first[1])
         assert {b"tIME", b"tEXt"}.isdisjoint(png_chunks(first[0]))
+
+
+def test_without_matplotlib_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    need_matplotlib()
+    monkeypatch.setattr("pyemu.lab.plot.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install 'pyemu-armv7\[plot\]', or --no-plots"):
+        need_matplotlib()
+
+
+def test_a_directory_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    benchmark = BOOK.benchmarks["exceptions"]
+    points = {"cortex-a15": ideal.exceptions(CORES["cortex-a15"])}
+    with pytest.raises(UserError, match=r"missing/exceptions.png: No such file or directory"):
+        draw_benchmark(benchmark, points, [], tmp_path / "missing")

@@ -339,7 +339,7 @@ def test_an_exception_and_its_return_are_billed_once_each() -> None:
 
 def test_a_block_that_writes_over_itself_and_aborts_is_counted_by_what_is_there_then() -> None:
     """Three wide instructions become six while they run: more than the whole block had."""
-    at, nowhere, two_nops = RAM + 0x4000, 0x3000_0000, 0xBF00_BF00
+    at, nowhere, two_nops = RAM + 0x4000, 0x0F00_0000, 0xBF00_BF00
     start = [*load(0, at | 1), *load(1, at), *load(3, nowhere)]
     for register in (4, 5, 6):
         start += load(register, two_nops)

@@ -27,6 +27,10 @@ CODE = {
         "add r0, r0, r1; add r0, r0, r1; subs r2, r2, #1; bne #0x8000",
         "010080e0010080e0012052e2fbffff1a",
     ),
+    "walk": (
+        "ldr r0, [r1], #4; subs r2, r2, #1; bne #0x8000",
+        "040091e4012052e2fcffff1a",
+    ),
     "independent": (
         "add r0, r1, r2; add r3, r1, r2; add r4, r1, r2; add r5, r1, r2; add r6, r1, r2; add r7, r1, r2",
         "020081e0023081e0024081e0025081e0026081e0027081e0",
@@ -189,6 +193,8 @@ CYCLES = [
     ("chase", 4, 3, 4),
     ("thumb chase", 4, 3, 4),
     ("chain", 2, 2, 2),
+    # The base of a load is there after an addition, not with the data.
+    ("walk", 1, 2, Fraction(3, 2)),
     ("multiply", 4, 3, 4),
     ("vfp", 12, 16, 10),
     ("neon", 6, 12, 8),
@@ -210,9 +216,7 @@ def test_a_block_costs_what_the_pipeline_of_the_core_makes_of_it(
     assert [cost(blocks[core], name).cycles for core in (A15, A7, A9)] == [a15, a7, a9]
 
 
-def test_a_taken_branch_stops_the_fetch_unless_it_makes_a_loop_of_one_block(
-    blocks: dict[str, Blocks],
-) -> None:
+def test_a_taken_branch_stops_the_fetch_unless_it_makes_a_loop(blocks: dict[str, Blocks]) -> None:
     assert cost(blocks[A15], "b").taken_cycles == 1
     assert cost(blocks[A15], "chain").taken_cycles == 0
     assert cost(blocks[A15], "independent").taken_cycles == 0
@@ -255,6 +259,17 @@ def test_the_end_of_a_block_is_recognised(
 ) -> None:
     found = cost(blocks[A15], name)
     assert (found.branch, found.target) == (branch, target)
+
+
+def test_a_block_does_not_go_on_with_the_conditions_of_the_one_before(blocks: dict[str, Blocks]) -> None:
+    branch = bytes.fromhex("fee7")
+    for conditional in (
+        "08bf",
+        "01bf",
+        "04bfd6dc",
+    ):  # IT EQ, ITTTT EQ; ITT EQ with a branch that cannot be there
+        blocks[A15].cost(bytes.fromhex(conditional), BASE, thumb=True)
+        assert blocks[A15].cost(branch, BASE, thumb=True).branch == Branch.DIRECT
 
 
 def test_system_operations_are_counted(blocks: dict[str, Blocks]) -> None:

@@ -23,57 +23,141 @@ static void __attribute__((noinline)) bill_extras(const timed_machine *t, timed_
     }
 }
 
-static inline void bill_code(const timed_machine *t, timed_cpu *c, const timed_code *code)
+/* ---- settling: from runs to categories ---- */
+
+static void settle_runs(timed_cpu *c, const timed_code *code, const timed_detail *detail, const uint32_t runs[2])
+{
+    for (size_t who = 0; who < 2; who++) {
+        const uint64_t n = runs[who];
+        pe_bill *bill = &c->account->bill[who];
+        c->work_x16[who] += (int64_t)(n * (code->x16 - detail->l1_x16));
+        c->l1_x16[who] += (int64_t)(n * detail->l1_x16);
+        bill->events[PE_COST_INSTRUCTIONS] += n * code->insns;
+        bill->events[PE_COST_L1] += n * detail->loads;
+        c->executed.blocks[who] += n;
+        c->executed.stores[who] += n * detail->stores;
+    }
+}
+
+static uint64_t billed(const ledger_cpu *account)
+{
+    uint64_t sum = 0;
+    for (size_t cost = 0; cost < PE_COSTS; cost++) {
+        sum += account->bill[0].cycles[cost] + account->bill[1].cycles[cost];
+    }
+    return sum;
+}
+
+/* Bills whole cycles of what is due, at most `left`; all of them when `rest` is so.  Returns how many. */
+static uint64_t bill_due(int64_t *due_x16, uint64_t *cycles, uint64_t left, bool rest)
+{
+    const uint64_t due = *due_x16 > 0 ? (uint64_t)*due_x16 >> 4 : 0, taken = rest || due > left ? left : due;
+    *cycles += taken;
+    *due_x16 -= (int64_t)(taken << 4);
+    return taken;
+}
+
+/* The clock counts whole cycles of all blocks together; fractions of categories and privileges wait here. */
+void timed_settle(timed_cpu *c)
+{
+    for (uint32_t i = 0; i < c->ndirty; i++) {
+        timed_code *code = timed_code_at(c->dirty[i].page, c->dirty[i].index);
+        const timed_detail *detail = (const timed_detail *)c->dirty[i].page->detail.data + c->dirty[i].index;
+        settle_runs(c, code, detail, code->runs);
+        code->runs[0] = code->runs[1] = 0;
+    }
+    c->ndirty = 0;
+    pe_bill *bill = c->account->bill;
+    uint64_t left = c->account->clock - billed(c->account);
+    for (size_t who = 0; who < 2; who++) {
+        c->work_x16[who] += c->taken_x16[who];
+        c->taken_x16[who] = 0;
+        left -= bill_due(&c->l1_x16[who], &bill[who].cycles[PE_COST_L1], left, false);
+    }
+    const bool who = c->privileged;
+    left -= bill_due(&c->work_x16[!who], &bill[!who].cycles[PE_COST_INSTRUCTIONS], left, false);
+    bill_due(&c->work_x16[who], &bill[who].cycles[PE_COST_INSTRUCTIONS], left, true);
+}
+
+static void __attribute__((noinline)) note_dirty(timed_cpu *c, const timed_code *code)
+{
+    if (c->ndirty == DIRTY_ENTRIES) {
+        timed_settle(c);
+    }
+    c->dirty[c->ndirty++] = (timed_dirty){c->blocks, (uint32_t)(code - timed_code_at(c->blocks, 0))};
+}
+
+/* ---- the end of a block ---- */
+
+static void __attribute__((noinline)) bill_rare(const timed_machine *t, timed_cpu *c, const timed_code *code)
+{
+    if (code->extra == TIMED_ORPHAN) {
+        const uint32_t runs[2] = {!c->privileged, c->privileged};
+        settle_runs(c, code, &c->orphan.detail, runs);
+        bill_extras(t, c, &c->orphan.extra);
+    } else {
+        bill_extras(t, c, (const timed_extra *)c->blocks->extra.data + code->extra);
+    }
+}
+
+static inline void bill_code(const timed_machine *t, timed_cpu *c, timed_code *code, bool taken)
 {
     const bool who = c->privileged;
-    pe_bill *bill = &c->account->bill[who];
-    const uint32_t work = c->rest[who] + code->x16, l1 = c->l1_rest[who] + code->l1_x16;
-    bill->cycles[PE_COST_INSTRUCTIONS] += work >> 4;
-    bill->events[PE_COST_INSTRUCTIONS] += code->insns;
-    bill->cycles[PE_COST_L1] += l1 >> 4;
-    bill->events[PE_COST_L1] += code->loads;
-    c->account->clock += (work >> 4) + (l1 >> 4);
-    c->rest[who] = work & 15;
-    c->l1_rest[who] = l1 & 15;
-    c->executed.blocks[who]++;
-    c->executed.stores[who] += code->stores;
+    const uint32_t taken_x16 = code->taken_x16 & (0u - taken), x16 = c->rest + code->x16 + taken_x16;
+    c->taken_x16[who] += taken_x16;
+    c->account->clock += x16 >> 4;
+    c->rest = x16 & 15;
+    if (__builtin_expect(!(code->runs[0] | code->runs[1]), 0)) {
+        note_dirty(c, code);
+    }
+    code->runs[who]++;
     if (__builtin_expect(code->extra, 0)) {
-        bill_extras(t, c, (const timed_extra *)c->blocks->extra.data + code->extra);
+        bill_rare(t, c, code);
     }
     c->missed_regs = c->missed ? code->loaded_regs : 0;
     c->missed = false;
 }
 
-static void __attribute__((noinline)) bill_exception_return(const timed_machine *t, timed_cpu *c)
+static void __attribute__((noinline)) bill_mispredicted(const timed_machine *t, timed_cpu *c)
 {
-    c->executed.exception_returns++;
-    ledger_add(c->account, c->privileged, PE_COST_EXCEPTIONS, t->core.system.exception_return_cycles);
+    ledger_add(c->account, c->privileged, PE_COST_BRANCHES, t->core.pipeline.mispredict_cycles);
 }
 
-static inline void follow_branch(const timed_machine *t, timed_cpu *c, const timed_code *code, uint32_t next)
+static void __attribute__((noinline)) follow_target(const timed_machine *t, timed_cpu *c, const timed_code *code,
+                                                    uint32_t at, uint32_t next, uint32_t after)
 {
-    const uint32_t after = c->code_va + code->size, at = after - (code->thumb ? 2 : 4);
-    if (__builtin_expect(predictor_resolve(c->predictor, (pe_branch)code->branch, at, next, after), 0)) {
-        ledger_add(c->account, c->privileged, PE_COST_BRANCHES, t->core.pipeline.mispredict_cycles);
+    if (pe_predictor_resolve(c->predictor, (pe_branch)code->branch, at, next, after)) {
+        bill_mispredicted(t, c);
     }
-    c->rest[c->privileged] += next == after ? 0 : code->taken_x16; /* with the next block */
-    if (__builtin_expect(code->branch == PE_BRANCH_EXCEPTION_RETURN && next != after, 0)) {
-        bill_exception_return(t, c);
+    if (code->branch == PE_BRANCH_EXCEPTION_RETURN && next != after) {
+        c->executed.exception_returns++;
+        ledger_add(c->account, c->privileged, PE_COST_EXCEPTIONS, t->core.system.exception_return_cycles);
+    }
+}
+
+static inline void follow_branch(const timed_machine *t, timed_cpu *c, const timed_code *code, uint32_t next,
+                                 uint32_t after)
+{
+    const uint32_t at = after - 4 + 2 * code->thumb;
+    if (code->branch > PE_BRANCH_CONDITIONAL) {
+        follow_target(t, c, code, at, next, after);
+    } else if (__builtin_expect(predictor_resolve_direction(c->predictor, (pe_branch)code->branch, at, next != after),
+                                0)) {
+        bill_mispredicted(t, c);
     }
 }
 
 static inline void finish(pe_cpu *cpu, timed_cpu *c, uint32_t next)
 {
-    const timed_code *code = c->code;
+    timed_code *code = c->code;
     if (!code) {
         return;
     }
     const timed_machine *t = cpu->machine->timed;
+    const uint32_t after = c->code_va + code->size;
     c->code = NULL;
-    bill_code(t, c, code);
-    if (code->branch != PE_BRANCH_NONE) {
-        follow_branch(t, c, code, next);
-    }
+    bill_code(t, c, code, next != after);
+    follow_branch(t, c, code, next, after);
 }
 
 void timed_finish(pe_cpu *cpu, uint32_t next)
@@ -84,7 +168,7 @@ void timed_finish(pe_cpu *cpu, uint32_t next)
 void timed_cut(pe_cpu *cpu, uint32_t next)
 {
     timed_cpu *c = cpu->timed;
-    const timed_code *code = c->code;
+    timed_code *code = c->code;
     const uint32_t done = next - c->code_va;
     if (!code) {
         return;
@@ -97,7 +181,7 @@ void timed_cut(pe_cpu *cpu, uint32_t next)
         cpu->block_size = done;
     }
     if (code) {
-        bill_code(cpu->machine->timed, c, code);
+        bill_code(cpu->machine->timed, c, code, false);
     }
     c->missed = false;
     c->trapped = false;
@@ -114,6 +198,7 @@ static void run_unknown(pe_cpu *cpu, timed_cpu *c, uint32_t va, uint32_t size)
 
 static void __attribute__((noinline)) change_privilege(pe_cpu *cpu, bool privileged)
 {
+    timed_settle(cpu->timed); /* so that fractions of cycles stay with the privilege that they belong to */
     cpu->timed->privileged = privileged;
     pmu_change_privilege(cpu, privileged);
 }
@@ -136,12 +221,17 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     }
     c->next_access = 0;
     *c->unsynced = 1; /* the engine clears it whenever it starts */
-    if (__builtin_expect(va >> 12 != c->page, 0) && !timed_enter_page(cpu, va)) {
+    const timed_entered *in = &c->entered[va >> 12 & (ENTERED_PAGES - 1)];
+    if (__builtin_expect(in->page != va >> 12, 0) && !(in = timed_enter_page(cpu, va))) {
         run_unknown(cpu, c, va, size);
         return;
     }
+    tlb_count_hits(c->tlb, PE_FETCH, in->page != c->page);
+    c->page = in->page;
+    c->blocks = in->blocks;
+    c->page_pa = in->pa;
     const uint32_t index = c->blocks->at[(va & (PE_PAGE_SIZE - 1)) >> 1];
-    const timed_code *code = timed_code_at(c->blocks, index);
+    timed_code *code = timed_code_at(c->blocks, index);
     if (__builtin_expect(!index || code->size != size || code->thumb != *cpu->thumb, 0) &&
         !(code = timed_find_code(cpu, va, size))) {
         run_unknown(cpu, c, va, size);

@@ -88,31 +88,35 @@ static uint32_t decode(pe_cpu *cpu, uint32_t va, uint32_t size)
         return 0;
     }
     timed_code code = {
-        .x16 = cost.cycles_x16 - cost.l1_x16,
-        .l1_x16 = cost.l1_x16,
+        .x16 = cost.cycles_x16,
         .size = (uint16_t)size,
         .insns = (uint16_t)run_count_insns(cpu, va, size),
-        .loads = (uint16_t)cost.loads,
-        .stores = (uint16_t)cost.stores,
         .loaded_regs = (uint16_t)cost.loaded_regs,
         .thumb = *cpu->thumb,
         .branch = (uint8_t)cost.branch,
         .taken_x16 = (uint16_t)cost.taken_x16,
     };
+    const timed_detail detail = {cost.l1_x16, (uint16_t)cost.loads, (uint16_t)cost.stores};
+    const uint32_t n = page->code.count ? 1 : 2, index = page->code.count + n - 1;
     if (!keep_extra(page, &cost, &code) || !keep_accesses(t, page, &cost, &code) ||
-        !append(&page->code, sizeof code, page->code.count ? 1 : 2)) {
+        !append(&page->detail, sizeof detail, n)) {
         return 0;
     }
-    *timed_code_at(page, page->code.count - 1) = code;
+    if (!append(&page->code, sizeof code, n)) {
+        page->detail.count -= n;
+        return 0;
+    }
+    *timed_code_at(page, index) = code;
+    ((timed_detail *)page->detail.data)[index] = detail;
     cpu->timed->executed.code_decoded++;
-    return page->code.count - 1;
+    return index;
 }
 
 /* The latest one found comes first, so that a loop finds its block at once. */
-const timed_code *timed_find_code(pe_cpu *cpu, uint32_t va, uint32_t size)
+timed_code *timed_find_code(pe_cpu *cpu, uint32_t va, uint32_t size)
 {
     timed_cpu *c = cpu->timed;
-    if (va >> 12 != c->blocks_page) {
+    if (va >> 12 != c->page) {
         return NULL;
     }
     uint16_t *slot = &c->blocks->at[(va & (PE_PAGE_SIZE - 1)) >> 1], *link = slot;
@@ -135,14 +139,36 @@ const timed_code *timed_find_code(pe_cpu *cpu, uint32_t va, uint32_t size)
     return code;
 }
 
-/* What is dropped stays readable until more is decoded: a block may have written its own page. */
-void timed_drop_code(timed_machine *t, uint64_t page)
+/* The block that runs may lie in the page that it has written: it goes on as a copy. */
+static void keep_running(timed_cpu *c)
 {
-    timed_page *blocks = t->pages[page];
-    if (blocks) {
-        memset(blocks->at, 0, sizeof blocks->at);
-        blocks->code.count = blocks->extra.count = blocks->access.count = 0;
+    const uint32_t index = (uint32_t)(c->code - timed_code_at(c->blocks, 0));
+    c->orphan.code = *c->code;
+    c->orphan.detail = ((const timed_detail *)c->blocks->detail.data)[index];
+    c->orphan.extra = (timed_extra){0};
+    if (c->code->extra) {
+        c->orphan.extra = ((const timed_extra *)c->blocks->extra.data)[c->code->extra];
     }
+    c->orphan.code.extra = TIMED_ORPHAN;
+    c->orphan.code.runs[0] = 1; /* never noted: bill_rare settles it */
+    c->code = &c->orphan.code;
+}
+
+void timed_drop_code(pe_machine *m, uint64_t page)
+{
+    timed_page *blocks = m->timed->pages[page];
+    if (!blocks) {
+        return;
+    }
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        timed_cpu *c = m->cpu[i]->timed;
+        timed_settle(c);
+        if (c->code && c->blocks == blocks && c->code != &c->orphan.code) {
+            keep_running(c);
+        }
+    }
+    memset(blocks->at, 0, sizeof blocks->at);
+    blocks->code.count = blocks->detail.count = blocks->extra.count = blocks->access.count = 0;
 }
 
 void timed_free_code(timed_machine *t)
@@ -151,6 +177,7 @@ void timed_free_code(timed_machine *t)
         timed_page *blocks = t->all_pages;
         t->all_pages = blocks->next;
         free(blocks->code.data);
+        free(blocks->detail.data);
         free(blocks->extra.data);
         free(blocks->access.data);
         free(blocks);

@@ -172,6 +172,9 @@ bool timed_event(const pe_cpu *cpu, uint32_t event, uint64_t *count)
     if (!core_has(cpu, event)) {
         return false;
     }
+    if (c) {
+        timed_settle(cpu->timed);
+    }
     if (always_known(cpu, event, count)) {
         return true;
     }

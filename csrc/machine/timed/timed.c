@@ -47,9 +47,10 @@ static pe_status make_cpu(pe_cpu *cpu, const timed_machine *t, pe_error *err)
     c->account = &t->ledger->cpu[cpu->index];
     c->group_insns = cpu->insns - t->core.pipeline.window_entries; /* the first miss begins a group */
     c->fills = calloc(t->core.memory.line_fill_entries, sizeof *c->fills);
-    c->tlb = c->fills ? pe_tlb_new(&t->core, err) : NULL;
+    c->dirty = calloc(DIRTY_ENTRIES, sizeof *c->dirty);
+    c->tlb = c->fills && c->dirty ? pe_tlb_new(&t->core, err) : NULL;
     c->predictor = c->tlb ? pe_predictor_new(&t->core, err) : NULL;
-    c->blocks_page = NO_PAGE;
+    c->page = NO_PAGE;
     timed_forget_pages(c);
     c->fetched_line = NO_LINE;
     c->deadline = NEVER;
@@ -91,9 +92,6 @@ pe_status timed_new(pe_machine *m, pe_error *err)
         return pe_fail(err, PE_ERR_ARGUMENT, "timing needs the parameters of a core");
     }
     const pe_status status = pe_core_check(config->core, err);
-    if (config->timing == PE_TIMING_CACHE) {
-        engine_find_unsynced(&m->engine);
-    }
     return status ? status : make(m, config->timing, config->core, err);
 }
 
@@ -115,6 +113,7 @@ static void free_cpu(pe_cpu *cpu)
         pe_tlb_free(c->tlb);
         pe_predictor_free(c->predictor);
         free(c->fills);
+        free(c->dirty);
         free(c);
         cpu->timed = NULL;
     }

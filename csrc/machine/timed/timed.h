@@ -12,23 +12,31 @@
 #include "timing/ledger.h"
 #include "timing/predictor.h"
 
-/* What a block costs.  Two of them share a cache line: code is looked at far more often than the host's caches hold. */
+/* A block as the hook needs it.  How often it ran is counted here and billed by timed_settle: that costs one line of
+ * the host's cache a block, where a bill would touch a dozen. */
 typedef struct timed_code {
-    uint32_t x16;    /* sixteenths of a cycle, without waiting for L1 hits */
-    uint32_t l1_x16; /* waiting for L1 hits */
-    uint16_t size;   /* bytes */
+    uint32_t x16;     /* sixteenths of a cycle */
+    uint32_t runs[2]; /* by privilege, not yet billed */
+    uint16_t size;    /* bytes */
     uint16_t insns;
-    uint16_t loads, stores;
+    uint16_t taken_x16;
+    uint8_t branch; /* pe_branch */
+    bool thumb;
+    uint16_t extra; /* index of what few blocks have; 0: nothing; TIMED_ORPHAN */
     uint16_t next;  /* another length, or the other instruction set, from the same place: index in the page; 0: none */
-    uint16_t extra; /* index of what few blocks have; 0: nothing */
     uint16_t loaded_regs;
     uint16_t accesses;
     uint32_t access; /* index of the first */
-    bool thumb;
-    uint8_t branch; /* pe_branch */
-    uint16_t taken_x16;
 } timed_code;
 _Static_assert(sizeof(timed_code) == 32, "two blocks to a cache line");
+
+#define TIMED_ORPHAN UINT16_MAX
+
+/* The rest of it. */
+typedef struct timed_detail {
+    uint32_t l1_x16; /* of x16: waiting for L1 hits */
+    uint16_t loads, stores;
+} timed_detail;
 
 typedef struct timed_extra {
     uint16_t exclusives, dsb, dmb, isb, system_writes;
@@ -43,9 +51,17 @@ typedef struct timed_list {
 /* The blocks that begin in a page of physical memory. */
 typedef struct timed_page {
     struct timed_page *next; /* of all that there are */
-    timed_list code, extra, access;
+    timed_list code, detail, extra, access;
     uint16_t at[PE_PAGE_SIZE / 2]; /* index in code; 0: none */
 } timed_page;
+
+/* A block that has run since the bill was settled. */
+typedef struct timed_dirty {
+    timed_page *page;
+    uint32_t index;
+} timed_dirty;
+
+#define DIRTY_ENTRIES 8192
 
 static inline timed_code *timed_code_at(const timed_page *page, uint32_t index)
 {
@@ -59,24 +75,26 @@ typedef struct timed_entered {
     uint64_t pa;
 } timed_entered;
 
-#define ENTERED_PAGES 32
+#define ENTERED_PAGES 64
 #define NO_PAGE       UINT32_MAX
 #define NO_LINE       UINT64_MAX
 
 struct timed_cpu {
     /* touched by every block */
-    const timed_code *code; /* of the block that runs, not yet billed; NULL: none, or not known.  It is in `blocks`. */
-    const uint8_t *mode;    /* CPSR's mode bits, live */
-    uint8_t *unsynced;      /* pe_cpu.unsynced, or a byte that nobody reads */
+    timed_code *code;    /* of the block that runs, not yet billed; NULL: none, or not known.  It is in `blocks`. */
+    const uint8_t *mode; /* CPSR's mode bits, live */
+    uint8_t *unsynced;   /* pe_cpu.unsynced, or a byte that nobody reads */
     uint32_t code_va;
-    uint32_t page;        /* va >> 12 of the latest fetch; NO_PAGE: ask the TLB */
-    uint32_t blocks_page; /* va >> 12 of `blocks` */
+    uint32_t page; /* va >> 12 of `blocks` */
     timed_page *blocks;
     uint64_t page_pa;
     timed_entered entered[ENTERED_PAGES]; /* by the low bits of the page */
     ledger_cpu *account;
-    uint64_t deadline;            /* in account->clock */
-    uint32_t rest[2], l1_rest[2]; /* sixteenths not yet billed, by privilege */
+    uint64_t deadline;     /* in account->clock */
+    uint32_t rest;         /* sixteenths that the clock does not hold yet */
+    uint32_t taken_x16[2]; /* of branches, since the bill was settled; by privilege */
+    uint32_t ndirty;
+    timed_dirty *dirty;
     uint64_t fetched_line;
     bool privileged;  /* of the block that runs */
     bool trapped;     /* its last instruction is a system write that is billed by itself */
@@ -96,6 +114,15 @@ struct timed_cpu {
 
     pe_tlb *tlb;
     pe_predictor *predictor;
+    /* Of settled work by privilege, in sixteenths: what is not billed yet, or was billed before it was due. */
+    int64_t work_x16[2], l1_x16[2];
+    /* The block that runs, where its page was dropped. */
+    struct {
+        timed_code code;
+        timed_detail detail;
+        timed_extra extra;
+    } orphan;
+
     uint64_t fills_seen; /* of pe_stats, when stale hits were last looked for */
     bool stale_hit;      /* the latest data translation came from an entry that the tables contradict: this one */
     pe_tlb_entry stale_entry;
@@ -137,13 +164,15 @@ void timed_cut(pe_cpu *cpu, uint32_t next);
 /* The fetch at `next` aborts: its translation was asked for like any other. */
 void timed_fetch_abort(pe_cpu *cpu, uint32_t next, uint32_t fault_va);
 /* An exception is taken, whose vector is at `target`. */
+/* Brings the categories of the bill up to its clock. */
+void timed_settle(timed_cpu *timed);
 void timed_exception(pe_cpu *cpu, uint32_t target);
 /* A write of a system register that was trapped: the block's cost does not hold it. */
 void timed_trap(pe_cpu *cpu, cp15_reg reg);
 
 /* ---- code.c ---- */
-const timed_code *timed_find_code(pe_cpu *cpu, uint32_t va, uint32_t size);
-void timed_drop_code(timed_machine *timed, uint64_t page); /* an engine RAM page */
+timed_code *timed_find_code(pe_cpu *cpu, uint32_t va, uint32_t size);
+void timed_drop_code(pe_machine *machine, uint64_t page); /* an engine RAM page */
 void timed_free_code(timed_machine *timed);
 
 /* ---- tlb.c ---- */
@@ -154,7 +183,8 @@ void timed_translate(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged
 void timed_translate_again(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged, pe_translation *out);
 /* UC_PROT_READ and UC_PROT_WRITE as far as a micro-TLB holds the page: what the soft TLB may let pass unseen. */
 uint32_t timed_seen(const pe_cpu *cpu, uint32_t va);
-bool timed_enter_page(pe_cpu *cpu, uint32_t va);
+/* NULL: the model knows no code there. */
+const timed_entered *timed_enter_page(pe_cpu *cpu, uint32_t va);
 void timed_forget_pages(timed_cpu *timed);
 void timed_invalidate_tlb(pe_cpu *cpu, pe_tlbi operation, uint32_t va, uint8_t asid);
 static inline bool timed_detects_stale(const pe_cpu *cpu)

@@ -183,50 +183,36 @@ static bool fetch_from(pe_cpu *cpu, uint32_t va, uint64_t *pa)
 
 void timed_forget_pages(timed_cpu *c)
 {
-    c->page = NO_PAGE;
     for (size_t i = 0; i < ENTERED_PAGES; i++) {
         c->entered[i].page = NO_PAGE;
     }
 }
 
-static bool enter(timed_cpu *c, const timed_entered *from)
-{
-    c->blocks = from->blocks;
-    c->page_pa = from->pa;
-    c->blocks_page = c->page = from->page;
-    c->fetched_line = NO_LINE;
-    return true;
-}
-
-bool timed_enter_page(pe_cpu *cpu, uint32_t va)
+const timed_entered *timed_enter_page(pe_cpu *cpu, uint32_t va)
 {
     timed_cpu *c = cpu->timed;
-    timed_entered *slot = &c->entered[va >> 12 & (ENTERED_PAGES - 1)];
     uint64_t pa, offset;
-    if (slot->page == va >> 12) {
-        tlb_count_hit(c->tlb, PE_FETCH);
-        return enter(c, slot);
+    if (!fetch_from(cpu, va, &pa) || !fill_ram_offset(cpu->machine, pa, &offset)) {
+        return NULL;
     }
-    const bool mapped = fetch_from(cpu, va, &pa);
-    c->page = NO_PAGE;
-    if (!mapped || !fill_ram_offset(cpu->machine, pa, &offset)) {
-        return false;
+    timed_page *blocks = blocks_of(cpu->machine->timed, offset >> 12);
+    if (!blocks) {
+        return NULL;
     }
-    timed_entered now = {va >> 12, blocks_of(cpu->machine->timed, offset >> 12), pa & ~(uint64_t)(PE_PAGE_SIZE - 1)};
-    if (!now.blocks) {
-        return false;
+    if (!tlb_hits_are_alike(c->tlb, PE_FETCH)) {
+        timed_forget_pages(c); /* the TLB wants to hear of each change of the page */
     }
-    if (tlb_hits_are_alike(c->tlb, PE_FETCH)) {
-        *slot = now;
-    }
-    return enter(c, &now);
+    timed_entered *in = &c->entered[va >> 12 & (ENTERED_PAGES - 1)];
+    *in = (timed_entered){va >> 12, blocks, pa & ~(uint64_t)(PE_PAGE_SIZE - 1)};
+    c->page = in->page;
+    return in;
 }
 
 void timed_ask_again(pe_cpu *cpu)
 {
     timed_cpu *c = cpu->timed;
     const uint64_t fills = cpu->machine->stats.fills;
-    c->page = NO_PAGE;
+    timed_forget_pages(c);
     if (fills != c->fills_seen) {
         fill_flush(cpu);
         c->fills_seen = fills;
@@ -246,6 +232,7 @@ void timed_regime_changed(pe_cpu *cpu, bool context)
     timed_cpu *c = cpu->timed;
     const uint32_t cached = SCTLR_M | SCTLR_C;
     timed_forget_pages(c);
+    c->fetched_line = NO_LINE; /* it was not cached, if SCTLR.I was off */
     c->data_cached = (cpu->regime.sctlr & cached) == cached;
     if (context) {
         pe_tlb_context_changed(c->tlb);

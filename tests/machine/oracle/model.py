@@ -167,21 +167,21 @@ class Oracle:
 
     # ---- what the recorder tells ----
 
-    def fetch(self, cpu: int, va: int, size: int, begins: bool, privileged: bool) -> None:
+    def fetch(self, cpu: int, va: int, size: int, block: int, privileged: bool) -> None:
         """What a block holds has been fetched when it begins: what it loads cannot matter."""
         one = self.cpus[cpu]
         if not one.started:
             one.start()
-        if begins or va >> 12 != one.code_page:
+        if block or va >> 12 != one.code_page:
             one.code_page = va >> 12
             one.ask_tlb(va, FETCH, privileged)
-        one.fetch_line(va, privileged)
+        line_bytes = int(self.core["l1i.line_bytes"])
+        for line in range(va & -line_bytes, va + block, line_bytes):
+            one.fetch_line(max(line, va), privileged)
         last = va + size - 1
-        if (last ^ va) & ~0xF:
-            if (last ^ va) & ~0xFFF:
-                one.code_page = last >> 12
-                one.ask_tlb(last, FETCH, privileged)
-            one.fetch_line(last, privileged)
+        if (last ^ va) >> 12:
+            one.code_page = last >> 12
+            one.ask_tlb(last, FETCH, privileged)
 
     def data(self, cpu: int, va: int, pa: int, size: int, write: bool, privileged: bool) -> None:
         one = self.cpus[cpu]
