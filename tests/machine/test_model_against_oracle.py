@@ -1,12 +1,13 @@
 """The running cycle model against an independent simulation of the same run.
 
 Hooks of the test's own record what the guest fetches, loads and stores, and the CP15 writes that it executes;
-TLBs and caches in plain Python, with a walker in plain Python, say what that should have cost.
+TLBs, caches and a walker in plain Python say what that should have missed. Every figure is the same: misses
+of micro-TLBs, main TLB, walk cache, L1I, L1D and L2, and what maintenance and other CPUs took.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
 from typing import Any
 
 import pytest
@@ -16,25 +17,10 @@ from pyemu.machine import Machine
 from pyemu.timing import read_core
 from tests.firmware.blobs import BY_NAME, FIRMWARE
 from tests.machine.oracle.guests import make
-from tests.machine.oracle.model import Counts, Oracle, counted, expected
+from tests.machine.oracle.model import Oracle, counted, expected
 from tests.machine.oracle.recorder import Recorder
 
 CORES = ("cortex-a15", "cortex-a7", "cortex-a9")
-
-
-def near(found: Sequence[int], right: Sequence[int]) -> bool:
-    """Within 5 % of each figure, or one where there are few."""
-    return all(abs(a - b) <= max(1, b * 0.05) for a, b in zip(found, right, strict=True))
-
-
-def compare(found: Counts, right: Counts) -> None:
-    """Main TLB, walk cache and L1D as the oracle says; micro-TLBs, L1I and L2 within 5 %."""
-    assert found.main == right.main
-    assert found.walk_hits == right.walk_hits
-    assert near(found.micro, right.micro), (found.micro, right.micro)
-    assert found.l1d == right.l1d
-    assert near([found.l1i], [right.l1i]), (found.l1i, right.l1i)
-    assert near(found.l2, right.l2), (found.l2, right.l2)
 
 
 def watched(machine: Machine, max_insns: int) -> Oracle:
@@ -57,7 +43,7 @@ def firmware(name: str, core: Any, timing: str, max_insns: int) -> None:
         for cpu in range(machine.config.smp):
             found, right = counted(machine, cpu), expected(oracle, cpu)
             assert sum(right.main) > 0
-            compare(found, right)
+            assert found == right
 
 
 # ---- firmware ----
@@ -69,18 +55,41 @@ def test_programs_miss_where_an_independent_simulation_says(program: str, name: 
     firmware(program, read_core(name), "cache", 400_000)
 
 
+# The recorder sees each instruction in Python, so one core for each program has to do.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CORES)
-@pytest.mark.parametrize("program", ["lpae", "thumb", "faults", "vectors", "shootdown", "smc", "at"])
+@pytest.mark.parametrize(
+    ("program", "name"),
+    zip(["lpae", "thumb", "faults", "vectors", "smc", "at"], itertools.cycle(CORES), strict=False),
+)
 def test_more_programs_miss_where_an_independent_simulation_says(program: str, name: str) -> None:
-    firmware(program, read_core(name), "cache", 500_000)
+    firmware(program, read_core(name), "cache", 400_000)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CORES)
-@pytest.mark.parametrize("program", ["asid", "bench-tlb_reach", "bench-store_tlb", "bench-chase-short"])
+@pytest.mark.parametrize(
+    ("program", "name"),
+    [
+        ("asid", "cortex-a7"),
+        ("bench-tlb_reach", "cortex-a15"),
+        ("bench-store_tlb", "cortex-a15"),
+        ("bench-chase-short", "cortex-a9"),
+    ],
+)
 def test_long_programs_miss_where_an_independent_simulation_says(program: str, name: str) -> None:
-    firmware(program, read_core(name), "cache", 1_300_000)
+    firmware(program, read_core(name), "cache", 1_000_000)
+
+
+@pytest.mark.parametrize("name", CORES)
+def test_two_cpus_reach_each_others_tlbs_and_take_lines_from_each_other(name: str) -> None:
+    core = read_core(name)
+    with Machine(MachineConfig(512 * MIB, smp=2, timing="cache"), core) as machine:
+        machine.load(BY_NAME["shootdown"].elf)
+        oracle = watched(machine, 250_000)
+        found = [counted(machine, cpu) for cpu in range(2)]
+        for cpu in range(2):
+            assert found[cpu] == expected(oracle, cpu)
+            assert sum(found[cpu].maintained) > 100
+            assert found[cpu].taken > 100
 
 
 # ---- random guests ----
@@ -93,7 +102,7 @@ def random_guest(seed: int) -> None:
         oracle = watched(machine, 30_000)
         right = expected(oracle, 0)
         assert min(right.main) > 50
-        compare(counted(machine, 0), right)
+        assert counted(machine, 0) == right
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -102,6 +111,6 @@ def test_random_guests_miss_where_an_independent_simulation_says(seed: int) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6, 60))
+@pytest.mark.parametrize("seed", range(6, 24))
 def test_more_random_guests_miss_where_an_independent_simulation_says(seed: int) -> None:
     random_guest(seed)

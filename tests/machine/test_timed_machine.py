@@ -17,7 +17,7 @@ from pyemu.native import lib
 from pyemu.timing import CacheLevel, CacheOperation, Core, Cost, read_core
 from tests.firmware.blobs import FIRMWARE
 from tests.machine.images import RAM, words
-from tests.machine.small_guests import SELF, SVC, load
+from tests.machine.small_guests import SELF, SVC, VBAR, VECTORS, cp15, load
 from tests.machine.timed_guests import FIRST, strides, timed
 
 SMALL = MachineConfig(16 * MIB)
@@ -352,3 +352,22 @@ def test_a_view_of_the_model_is_good_after_a_reset() -> None:
         assert lib.pe_ledger_cycles(ledger, 0) == 0
         machine.run(max_insns=50_000)
         assert machine.bill() == first
+
+
+def test_a_block_that_writes_over_itself_and_aborts_is_counted_by_what_is_there_then() -> None:
+    """Three wide instructions become six while they run: more than the whole block had."""
+    at, nowhere, two_nops = RAM + 0x4000, 0x0F00_0000, 0xBF00_BF00
+    start = [*load(0, at | 1), *load(1, at), *load(3, nowhere)]
+    for register in (4, 5, 6):
+        start += load(register, two_nops)
+    wide_nop = 0x8000_F3AF
+    with Machine(MachineConfig(16 * MIB, timing="tlb")) as machine:
+        machine.write_phys(VECTORS, words(*[SELF] * 8))
+        machine.write_phys(RAM, words(*cp15(VBAR, VECTORS), *start, 0xE12FFF10))
+        # stmia r1!, {r4, r5, r6}; ldr r2, [r3]; b .
+        machine.write_phys(at, words(*[wide_nop] * 3, 0x681A_C170, 0xE7FE))
+        machine.reset(RAM)
+        stop = machine.run(max_insns=500)
+        assert machine.stats().data_aborts == 1
+        assert 500 <= stop.insns < 510
+        assert machine.bill().insns == machine.stats().insns

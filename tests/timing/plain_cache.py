@@ -35,6 +35,7 @@ class PlainCache:
     clock: int = 0
     evictions: int = 0
     write_backs: int = 0
+    invalidations: int = 0
     slots: dict[int, list[Line | None]] = field(default_factory=dict)
     turn: dict[int, int] = field(default_factory=dict)
 
@@ -95,6 +96,7 @@ class PlainCache:
         slots, _, line = self.find(address)
         if line is not None:
             slots[slots.index(line)] = None
+            self.invalidations += 1
         return line
 
     def invalidate_all(self) -> None:

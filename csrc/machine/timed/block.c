@@ -175,9 +175,9 @@ void timed_cut(pe_cpu *cpu, uint32_t next)
     }
     c->code = NULL;
     if (done < code->size) {
-        const uint32_t whole = code->insns; /* finding may move it */
+        cpu->insns -= code->insns; /* finding may move it */
         code = done ? timed_find_code(cpu, c->code_va, done) : NULL;
-        cpu->insns -= whole - (code ? code->insns : 0);
+        cpu->insns += code ? code->insns : 0; /* more than before, if the block wrote over itself */
         cpu->block_size = done;
     }
     if (code) {

@@ -232,6 +232,7 @@ void timed_regime_changed(pe_cpu *cpu, bool context)
     timed_cpu *c = cpu->timed;
     const uint32_t cached = SCTLR_M | SCTLR_C;
     timed_forget_pages(c);
+    c->fetched_line = NO_LINE; /* it was not cached, if SCTLR.I was off */
     c->data_cached = (cpu->regime.sctlr & cached) == cached;
     if (context) {
         pe_tlb_context_changed(c->tlb);

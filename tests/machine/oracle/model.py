@@ -65,6 +65,7 @@ class OneCpu:
         self.regs = Regs()
         self.micro: Counter[int] = Counter()
         self.main: Counter[int] = Counter()
+        self.maintained: Counter[str] = Counter()
         self.walk_hits = 0
         self.pages: dict[int, tuple[int, bool]] = {}  # of fetches and data: PA, whether it may be cached
         self.latest: dict[int, int] = {}  # by array of the TLB: the page that was asked for last
@@ -166,21 +167,21 @@ class Oracle:
 
     # ---- what the recorder tells ----
 
-    def fetch(self, cpu: int, va: int, size: int, begins: bool, privileged: bool) -> None:
+    def fetch(self, cpu: int, va: int, size: int, block: int, privileged: bool) -> None:
         """What a block holds has been fetched when it begins: what it loads cannot matter."""
         one = self.cpus[cpu]
         if not one.started:
             one.start()
-        if begins or va >> 12 != one.code_page:
+        if block or va >> 12 != one.code_page:
             one.code_page = va >> 12
             one.ask_tlb(va, FETCH, privileged)
-        one.fetch_line(va, privileged)
+        line_bytes = int(self.core["l1i.line_bytes"])
+        for line in range(va & -line_bytes, va + block, line_bytes):
+            one.fetch_line(max(line, va), privileged)
         last = va + size - 1
-        if (last ^ va) & ~0xF:
-            if (last ^ va) & ~0xFFF:
-                one.code_page = last >> 12
-                one.ask_tlb(last, FETCH, privileged)
-            one.fetch_line(last, privileged)
+        if (last ^ va) >> 12:
+            one.code_page = last >> 12
+            one.ask_tlb(last, FETCH, privileged)
 
     def data(self, cpu: int, va: int, pa: int, size: int, write: bool, privileged: bool) -> None:
         one = self.cpus[cpu]
@@ -229,6 +230,7 @@ class Oracle:
 
     def _tlbi(self, one: OneCpu, write: Write) -> None:
         for other in self.cpus if write.crm == INNER_SHAREABLE else [one]:
+            other.maintained[TLBI[write.opc2]] += 1
             other.tlb.invalidate(TLBI[write.opc2], write.value & ~0xFFF, write.value & 0xFF)
             other.forget()
 
@@ -274,8 +276,10 @@ class Counts:
     micro: tuple[int, ...]
     main: tuple[int, ...]
     walk_hits: int
+    maintained: tuple[int, ...]  # TLB maintenance that arrived here: ALL, ASID, MVA, MVAA
     l1d: tuple[int, int] = (0, 0)
     l1i: int = 0
+    taken: int = 0  # lines of L1D that other CPUs, L2 or maintenance took
     l2: tuple[int, int] = (0, 0)
 
 
@@ -283,7 +287,7 @@ def counted(machine: Machine, cpu: int) -> Counts:
     """By the model."""
     tlb = machine.cpus[cpu].tlb.stats()
     if machine.config.timing != "cache":
-        return Counts(tlb.micro_misses, tlb.main_misses, tlb.walk_cache_hits)
+        return Counts(tlb.micro_misses, tlb.main_misses, tlb.walk_cache_hits, tlb.invalidates)
     l1d, l1i, l2 = (
         machine.caches.stats(level, cpu) for level in (CacheLevel.L1D, CacheLevel.L1I, CacheLevel.L2)
     )
@@ -291,8 +295,10 @@ def counted(machine: Machine, cpu: int) -> Counts:
         tlb.micro_misses,
         tlb.main_misses,
         tlb.walk_cache_hits,
+        tlb.invalidates,
         (l1d.read_misses, l1d.write_misses),
         l1i.read_misses,
+        l1d.invalidations,
         (l2.read_misses, l2.write_misses),
     )
 
@@ -301,10 +307,17 @@ def expected(oracle: Oracle, cpu: int) -> Counts:
     """By the oracle."""
     one = oracle.cpus[cpu]
     micro, main = (tuple(count[access] for access in range(3)) for count in (one.micro, one.main))
+    maintained = tuple(one.maintained[name] for name in ("ALL", "ASID", "MVA", "MVAA"))
     if oracle.caches is None:
-        return Counts(micro, main, one.walk_hits)
-    misses = oracle.caches.misses
-    cpus = range(len(oracle.cpus))
-    l2 = (sum(misses["l2", i, False] for i in cpus), sum(misses["l2", i, True] for i in cpus))
-    l1d = (misses["l1d", cpu, False], misses["l1d", cpu, True])
-    return Counts(micro, main, one.walk_hits, l1d, misses["l1i", cpu, False], l2)
+        return Counts(micro, main, one.walk_hits, maintained)
+    misses, cpus = oracle.caches.misses, range(len(oracle.cpus))
+    return Counts(
+        micro,
+        main,
+        one.walk_hits,
+        maintained,
+        (misses["l1d", cpu, False], misses["l1d", cpu, True]),
+        misses["l1i", cpu, False],
+        oracle.caches.l1d[cpu].invalidations,
+        (sum(misses["l2", i, False] for i in cpus), sum(misses["l2", i, True] for i in cpus)),
+    )

@@ -53,8 +53,8 @@ class Write(NamedTuple):
 class Watcher(Protocol):
     """Who is told, in the order of execution."""
 
-    def fetch(self, cpu: int, va: int, size: int, begins: bool, privileged: bool) -> None:
-        """An instruction that is executed; ``begins`` a block of the engine's."""
+    def fetch(self, cpu: int, va: int, size: int, block: int, privileged: bool) -> None:
+        """An instruction that is executed; ``block``: with it begins a block of so many bytes."""
 
     def data(self, cpu: int, va: int, pa: int, size: int, write: bool, privileged: bool) -> None: ...
     def data_abort(self, cpu: int, va: int, write: bool, privileged: bool) -> None: ...
@@ -98,7 +98,7 @@ class _Cpu:
         self.start = -1  # lowest address of the instruction that runs; -1: not reckoned yet
         self.pc = self.pc_seen = 0
         self.insn = self.mode = 0
-        self.privileged = self.begins = True
+        self.privileged, self.block = True, 0
         self.writes: Write | None = None
         self.vbar = self.sctlr = 0
         self.places: dict[int, int] = {}  # of pages of code, by VA
@@ -143,8 +143,8 @@ class _Cpu:
 
     # ---- hooks ----
 
-    def on_block(self, _uc: Any, _address: int, _size: int, _user: Any) -> None:
-        self.begins = True
+    def on_block(self, _uc: Any, _address: int, size: int, _user: Any) -> None:
+        self.block = size
 
     def on_code(self, _uc: Any, address: int, size: int, _user: Any) -> None:
         """Before each instruction."""
@@ -153,8 +153,8 @@ class _Cpu:
         self.recorder.insns += 1
         self.privileged = cpsr & MODE != MODE_USER
         thumb = bool(cpsr & THUMB)
-        self.watcher.fetch(self.number, address, size, self.begins, self.privileged)
-        self.begins = False
+        self.watcher.fetch(self.number, address, size, self.block, self.privileged)
+        self.block = 0
         code = self.code.get((address, thumb)) or self._decode(address, size, thumb)
         self.pc, self.pc_seen = address, address + code.pc_offset
         self.operand, self.start = code.operand, -1
