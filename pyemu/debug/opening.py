@@ -70,12 +70,10 @@ def open_target(path: str | Path, options: OpenOptions | None = None) -> Target:
 
 
 def _is_core(start: bytes) -> bool:
-    return (
-        start.startswith(b"\x7fELF")
-        and len(start) >= 18
-        and struct.unpack_from("<H", start, 16)[0]
+    if not start.startswith(b"\x7fELF") or len(start) < 18:
+        return False
+    kind: int = struct.unpack_from("<H", start, 16)[0]
     return kind == _ELF_CORE
-    )
 
 
 def _boot(path: Path, options: OpenOptions) -> Target:
