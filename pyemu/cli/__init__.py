@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pyemu.cli import boot, cores, doctor, lab
+from pyemu.cli import boot, cores, doctor, dump, lab, report, translate
 from pyemu.config import UserError
 
 STATUS_USER = 2
@@ -22,6 +22,9 @@ examples:
   pyemu boot firmware/elf/user.elf --timing cache  the same, and what it costs on a Cortex-A15
   pyemu cores cortex-a15                           figures of the cycle model and their sources
   pyemu lab cores                                  what it measures, beside published figures
+  pyemu translate linux.snap c0008000              what a snapshot or a dump maps there
+  pyemu dump linux.snap -o vmcore                  an ELF core for other tools
+  pyemu report linux.snap -o page.html             its address space as a page to look at
   pyemu doctor                                     check the installation
 
 `pyemu COMMAND --help` explains a command and its exit status.
@@ -53,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (boot, cores, doctor, lab):
+    for module in (boot, cores, doctor, dump, lab, report, translate):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,

@@ -22,7 +22,9 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("what the target is")
     group.add_argument("--regs", metavar="FILE.json", type=Path, help="translation registers of a dump")
     group.add_argument(
-        "--find-pgd", action="store_true", help="guess the page tables of a dump, and say why (standard error)"
+        "--find-pgd",
+        action="store_true",
+        help="guess the page tables of a dump, and say why (standard error)",
     )
     group.add_argument(
         "--ram-base", metavar="ADDR", type=_address, help="TARGET is an image of the RAM that begins there"

@@ -1,7 +1,7 @@
 """Dumps: memory of a guest in a file, read and written.
 
-Read are ELF cores (QEMU's dump-guest-memory, kdump, pyemu's own) and raw images of RAM; written are ELF cores.
-Names are imported when they are first used.
+ELF cores (of QEMU's dump-guest-memory, kdump and pyemu) and raw images of RAM are read, ELF cores written. Names
+are imported when they are first used.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ELF core files as QEMU's dump-guest-memory, the kernel's kdump and pyemu write them: headers, segments, notes.
+"""ELF cores as QEMU's dump-guest-memory, kdump and pyemu write them: headers, segments, notes.
 
 Format: Tool Interface Standard ELF 1.2; only what a core of a 32-bit ARM machine can have, in both classes.
 Nothing of the file is believed before it is checked against the file's size.
@@ -107,7 +107,9 @@ def _read(path: Path, file: BinaryIO, size: int) -> CoreFile:
     if kind != ET_CORE:
         raise UserError(f"ELF of type {kind} is no core dump (type {ET_CORE}): `pyemu boot` runs executables")
     if machine not in (EM_ARM, EM_AARCH64):
-        raise UserError(f"core of machine {machine}: ARM ({EM_ARM}, or {EM_AARCH64} as QEMU calls it) is read")
+        raise UserError(
+            f"core of machine {machine}: ARM ({EM_ARM}, or {EM_AARCH64} as QEMU calls it) is read"
+        )
     if count == PN_XNUM:
         count = _extended_count(file, layout, sections, section_bytes)
     if entry_bytes != layout.program.size or not 0 < count <= MAX_SEGMENTS:
@@ -167,10 +169,13 @@ def _check(segment: Segment, file_size: int) -> None:
 
 def _notes(file: BinaryIO, segment: Segment, file_size: int) -> list[Note]:
     if segment.file_bytes > MAX_NOTES_BYTES or segment.offset + segment.file_bytes > file_size:
-        raise UserError(f"truncated core: {segment.file_bytes:#x} bytes of notes at offset {segment.offset:#x}")
+        raise UserError(
+            f"truncated core: {segment.file_bytes:#x} bytes of notes at offset {segment.offset:#x}"
+        )
     file.seek(segment.offset)
     data = file.read(segment.file_bytes)
-    notes, at = [], 0
+    notes: list[Note] = []
+    at = 0
     while at + 12 <= len(data):
         name_bytes, content_bytes, kind = struct.unpack_from("<III", data, at)
         content_at = at + 12 + (name_bytes + 3 & ~3)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from itertools import islice
 
 from pyemu.config import format_size
-from pyemu.debug.dump.scan import Extent, Root, leaves, roots
-from pyemu.debug.dump.vmcoreinfo import fields, find_vmcoreinfo
+from pyemu.debug.dump.extents import Extent, extents
+from pyemu.debug.dump.scan import Root, roots
+from pyemu.debug.dump.vmcoreinfo import find_vmcoreinfo, swapper_address
 from pyemu.mem import Memory
 from pyemu.mmu import Access, Regime, translate
 
@@ -54,19 +55,10 @@ def find_tables(memory: Memory, cpus: Iterable[Mapping[str, int]] = ()) -> list[
     """
     registers = list(cpus)
     info = find_vmcoreinfo(memory)
-    swapper = _swapper(info)
+    swapper = None if info is None else swapper_address(info)
     found = [_weigh(memory, root, registers, swapper) for root in islice(roots(memory), MAX_ROOTS)]
     best = sorted((c for c in found if c is not None and c.score > 0), key=lambda c: (-c.score, c.pa))
     return best[:MAX_CANDIDATES]
-
-
-def _swapper(info: bytes | None) -> int | None:
-    if info is None:
-        return None
-    try:
-        return int(fields(info).get("SYMBOL(swapper_pg_dir)", ""), 16) & 0xFFFF_FFFF
-    except ValueError:
-        return None
 
 
 def _weigh(
@@ -76,13 +68,13 @@ def _weigh(
     registers["ttbr0"] = registers["ttbr1"] = root.pa
     registers.setdefault("dacr", 0)
     regime = Regime(**registers)
-    extents = leaves(memory, root)
-    if not extents:
+    mapped = extents(memory, regime)
+    if not mapped:
         return None
     points = [
         *_from_kernel(memory, regime, root, swapper),
         *_from_cpus(memory, regime, cpus),
-        *_from_layout(memory, root, extents),
+        *_from_layout(memory, root, mapped),
     ]
     if memory_of(memory, _HIGH_VECTORS, regime, Access.FETCH) is not None:
         points.append((10, f"the vectors at {_HIGH_VECTORS:#x} can be executed"))
@@ -98,9 +90,7 @@ def memory_of(memory: Memory, va: int, regime: Regime, access: Access) -> int | 
     return result.pa if inside else None
 
 
-def _from_kernel(
-    memory: Memory, regime: Regime, root: Root, swapper: int | None
-) -> list[tuple[int, str]]:
+def _from_kernel(memory: Memory, regime: Regime, root: Root, swapper: int | None) -> list[tuple[int, str]]:
     if swapper is None:
         return []
     if memory_of(memory, swapper, regime, Access.READ) == root.pa:
@@ -125,13 +115,13 @@ def _from_cpus(memory: Memory, regime: Regime, cpus: list[Mapping[str, int]]) ->
     return points
 
 
-def _from_layout(memory: Memory, root: Root, extents: list[Extent]) -> list[tuple[int, str]]:
+def _from_layout(memory: Memory, root: Root, mapped: list[Extent]) -> list[tuple[int, str]]:
     points = []
     ranges = [(s.base, s.base + s.size) for s in memory.segments]
-    self_map = next((e for e in extents if e.pa <= root.pa < e.pa + e.size and not e.user), None)
+    self_map = next((e for e in mapped if e.pa <= root.pa < e.pa + e.size and not e.user), None)
     if self_map is not None:
         points.append((30, f"maps itself, at {self_map.va + root.pa - self_map.pa:#x}"))
-    linear = [e for e in extents if any(base <= e.pa and e.pa + e.size <= end for base, end in ranges)]
+    linear = [e for e in mapped if any(base <= e.pa and e.pa + e.size <= end for base, end in ranges)]
     run = max(linear, key=lambda e: e.size, default=None)
     if run is not None and run.size >= _LINEAR_BYTES:
         points.append(
@@ -139,9 +129,11 @@ def _from_layout(memory: Memory, root: Root, extents: list[Extent]) -> list[tupl
         )
     if run is not None and run.size >= _LINEAR_BYTES and any(run.pa == base for base, _ in ranges):
         points.append((10, f"which is where memory begins ({run.pa:#x})"))
-    mapped = sum(e.size for e in extents)
+    total = sum(e.size for e in mapped)
     inside = sum(e.size for e in linear)
-    points.append((10 * inside // mapped, f"{inside * 100 // mapped} % of what it maps is memory that is there"))
-    if not any(e.user and e.va < _HIGH_VECTORS for e in extents):  # the vectors page is everybody's
+    points.append(
+        (10 * inside // total, f"{inside * 100 // total} % of what it maps is memory that is there")
+    )
+    if not any(e.user and e.va < _HIGH_VECTORS for e in mapped):  # the vectors page is everybody's
         points.append((15, "maps nothing for user mode, as the tables of the kernel alone do"))
     return points

@@ -19,7 +19,7 @@ __all__ = ["CPU_NOTE", "NT_PRSTATUS", "OWNER", "cpu_notes", "read_cpus"]
 
 NT_PRSTATUS, NT_ARM_VFP = 1, 0x400
 # pyemu's own note, one a CPU: JSON of every register by its name, which other tools pass over.
-OWNER, CPU_NOTE = "PYEMU", 1
+OWNER, CPU_NOTE = "PYEMU", 0x5059_0001
 
 _CORE = (*(f"r{n}" for n in range(13)), "sp", "lr", "pc", "cpsr")
 _ARM_PRSTATUS = struct.Struct("<24xI44x17II4x")  # pid, r0-r15 and cpsr, orig_r0, fpvalid
@@ -31,8 +31,8 @@ _AARCH64_REGISTERS_AT = 112
 _MODE, _USER, _SYSTEM = 0x1F, 0x10, 0x1F
 # x13 to x30 of a 64-bit PRSTATUS: the banked registers of AArch32, and those of the mode that is current.
 _BANKED = {
-    "sp_usr": 13, "lr_usr": 14, "lr_irq": 16, "sp_irq": 17, "lr_svc": 18, "sp_svc": 19, "lr_abt": 20, "sp_abt": 21,
-    "lr_und": 22, "sp_und": 23, "r8_fiq": 24, "r9_fiq": 25, "r10_fiq": 26, "r11_fiq": 27, "r12_fiq": 28,
+    "sp_usr": 13, "lr_usr": 14, "lr_irq": 16, "sp_irq": 17, "lr_svc": 18, "sp_svc": 19, "lr_abt": 20,
+    "sp_abt": 21, "lr_und": 22, "sp_und": 23, "r8_fiq": 24, "r9_fiq": 25, "r10_fiq": 26, "r11_fiq": 27, "r12_fiq": 28,
     "sp_fiq": 29, "lr_fiq": 30,
 }  # fmt: skip
 _SUFFIX = {0x10: "usr", 0x11: "fiq", 0x12: "irq", 0x13: "svc", 0x17: "abt", 0x1B: "und", 0x1F: "usr"}
@@ -60,7 +60,9 @@ def _prstatus(content: bytes) -> dict[str, int]:
 
 
 def _prstatus64(content: bytes) -> dict[str, int]:
-    *x, _, pc, pstate = (value & 0xFFFF_FFFF for value in _AARCH64_REGISTERS.unpack_from(content, _AARCH64_REGISTERS_AT))
+    *x, _, pc, pstate = (
+        value & 0xFFFF_FFFF for value in _AARCH64_REGISTERS.unpack_from(content, _AARCH64_REGISTERS_AT)
+    )
     found = {f"r{n}": x[n] for n in range(13)}
     found |= {name: x[n] for name, n in _BANKED.items()}
     mode = _SUFFIX.get(pstate & _MODE, "usr")
@@ -76,7 +78,9 @@ def _own(content: bytes) -> dict[str, int]:
     try:
         values = json.loads(content)
         return {
-            name: int(text, 16) & (1 << known[name].width) - 1 for name, text in values.items() if name in known
+            name: int(text, 16) & (1 << known[name].width) - 1
+            for name, text in values.items()
+            if name in known
         }
     except (ValueError, TypeError, AttributeError):  # damaged: PRSTATUS is there too
         return {}

@@ -4,8 +4,8 @@
     {"regs": {...}}
     {"cpus": [{...}, {...}]}
 
-Names are those of ``regs`` in any case; PRRR and NMRR count as MAIR0 and MAIR1, X_EL1 as X. Values are numbers
-or hexadecimal text. Names that are not known are passed over: a debugger's list has many.
+Names are those of ``regs`` in any case; PRRR and NMRR count as MAIR0 and MAIR1, X_EL1 as X. Values are
+numbers or hexadecimal text. Names that are not known are passed over: a debugger's list has many.
 """
 
 from __future__ import annotations

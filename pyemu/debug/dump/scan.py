@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 from pyemu.mem import PAGE_SIZE, Memory
 
-__all__ = ["Extent", "Root", "leaves", "roots"]
+__all__ = ["Root", "is_zero", "roots"]
 
 CHUNK = 1 << 20
-LONG_BYTES, SHORT_BYTES = 32, 16384
+SHORT_BYTES = 16384
 _LONG_ADDRESS = 0xFF_FFFF_F000
 _ZERO = bytes(CHUNK)
 _LOW_BITS = bytes(value & 3 for value in range(256))
@@ -29,16 +29,6 @@ class Root:
 
     pa: int
     long: bool
-
-
-@dataclass(frozen=True)
-class Extent:
-    """``size`` bytes at ``va`` that map to ``pa`` in one piece; ``user``: PL0 may read them."""
-
-    va: int
-    pa: int
-    size: int
-    user: bool
 
 
 @dataclass
@@ -58,13 +48,18 @@ class _Map:
         return array(code, self.memory.read(pa, size))
 
 
+def is_zero(data: bytes) -> bool:
+    """Whether up to a megabyte of memory is all zeros."""
+    return data == (_ZERO if len(data) == CHUNK else _ZERO[: len(data)])
+
+
 def roots(memory: Memory) -> Iterator[Root]:
     """Every table that begins at a page (long) or at 16 KB (short), by ascending address."""
     known = _Map(memory)
     for base, end in known.ranges:
         for at in range(base, end, CHUNK):
             data = memory.read(at, min(CHUNK, end - at))
-            if data == _ZERO or not any(data):
+            if is_zero(data):
                 continue
             for offset in range(0, len(data), PAGE_SIZE):
                 if data[offset] or data[offset + 8] or data[offset + 16] or data[offset + 24]:
@@ -115,10 +110,10 @@ def _level2_entries(known: _Map, pa: int) -> int | None:
     valid, good = 0, True
     for descriptor in known.words(pa, PAGE_SIZE, "Q"):
         kind = descriptor & 3
-        if kind == 3 and _long_table(known, descriptor) is None:
-            good = False
-        elif kind == 1 and (descriptor & 0x1F_F000 or descriptor >> 40 & 0xF or not descriptor & 1 << 10):
-            good = False
+        if kind == 3:
+            good = _long_table(known, descriptor) is not None
+        elif kind == 1:  # of 2 MB, with the access flag
+            good = not descriptor & 0xF00_001F_F000 and bool(descriptor & 1 << 10)
         valid += kind & 1
         if not good:
             break
@@ -146,53 +141,3 @@ def _is_short_root(known: _Map, data: bytes) -> bool:
         elif word & 3 == 2 and word & 1 << 18 and word & 0x00F0_01E0:
             return False  # a supersection above 4 GB: no memory here is
     return all(known.holds(pa, 1024) for pa in seen)
-
-
-# ---- what a table maps ----
-
-
-def leaves(memory: Memory, root: Root) -> list[Extent]:
-    """Everything that a root maps, neighbours that map to neighbours joined; as TTBR0 of all 4 GB."""
-    known = _Map(memory)
-    found: list[Extent] = []
-    for va, pa, size, user in _long_leaves(known, root.pa) if root.long else _short_leaves(known, root.pa):
-        last = found[-1] if found else None
-        if last and (last.va + last.size, last.pa + last.size, last.user) == (va, pa, user):
-            found[-1] = Extent(last.va, last.pa, last.size + size, user)
-        else:
-            found.append(Extent(va, pa, size, user))
-    return found
-
-
-def _long_leaves(known: _Map, root: int) -> Iterator[tuple[int, int, int, bool]]:
-    for i, first in enumerate(known.words(root, LONG_BYTES, "Q")):
-        if first & 3 == 1:
-            yield i << 30, first & _LONG_ADDRESS, 1 << 30, bool(first & 0x40)
-        elif first & 3 == 3:
-            yield from _long_level2(known, i << 30, first & _LONG_ADDRESS)
-
-
-def _long_level2(known: _Map, va: int, table: int) -> Iterator[tuple[int, int, int, bool]]:
-    for i, second in enumerate(known.words(table, PAGE_SIZE, "Q")):
-        if second & 3 == 1:
-            yield va + (i << 21), second & _LONG_ADDRESS & -1 << 21, 1 << 21, bool(second & 0x40)
-        elif second & 3 == 3 and known.holds(second & _LONG_ADDRESS, PAGE_SIZE):
-            for j, third in enumerate(known.words(second & _LONG_ADDRESS, PAGE_SIZE, "Q")):
-                if third & 3 == 3:
-                    yield va + (i << 21) + (j << 12), third & _LONG_ADDRESS, PAGE_SIZE, bool(third & 0x40)
-
-
-def _short_leaves(known: _Map, root: int) -> Iterator[tuple[int, int, int, bool]]:
-    for i, first in enumerate(known.words(root, SHORT_BYTES, "I")):
-        if first & 3 == 2:
-            base = first & 0xFFF0_0000
-            if first & 1 << 18:
-                base = first & 0xFF00_0000 | (i & 15) << 20
-            yield i << 20, base, 1 << 20, bool(first & 0x800)
-        elif first & 3 == 1 and known.holds(first & 0xFFFF_FC00, 1024):
-            for j, second in enumerate(known.words(first & 0xFFFF_FC00, 1024, "I")):
-                if second & 2:
-                    yield (i << 20) + (j << 12), second & 0xFFFF_F000, PAGE_SIZE, bool(second & 0x20)
-                elif second & 1:
-                    pa = second & 0xFFFF_0000 | (j & 15) << 12
-                    yield (i << 20) + (j << 12), pa, PAGE_SIZE, bool(second & 0x20)

@@ -29,8 +29,8 @@ _KDUMP = (b"KDUMP   ", b"makedumpfile")
 class DumpTarget:
     """Memory and registers of a guest that ran elsewhere, or earlier; it can only be looked at.
 
-    ``registers`` has what is known of each CPU, by name. ``guesses`` are the tables that ``--find-pgd`` found,
-    the best first; the CPUs whose translation registers the dump does not have use the first.
+    ``registers`` has what is known of each CPU, by name. ``guesses`` are the tables that
+    ``--find-pgd`` found, the best first; CPUs whose translation registers the dump does not have use that.
     """
 
     def __init__(
@@ -159,7 +159,7 @@ def _map_raw(path: Path, start: bytes, ram_base: int | None) -> Memory:
     if ram_base is None:
         if start.startswith(_KDUMP):
             raise UserError(
-                f"{path}: a compressed dump of makedumpfile: write it as ELF (makedumpfile -E; QEMU's default)"
+                f"{path}: a compressed dump of makedumpfile: one in ELF form would be read (makedumpfile -E)"
             )
         raise UserError(
             f"{path}: neither a core nor a snapshot; if it is an image of RAM, say where that begins: "

@@ -9,7 +9,7 @@ import struct
 
 from pyemu.mem import PAGE_SIZE, Memory
 
-__all__ = ["fields", "find_vmcoreinfo"]
+__all__ = ["fields", "find_vmcoreinfo", "swapper_address"]
 
 _NAME = b"VMCOREINFO\0"
 _HEADER = struct.pack("<I", len(_NAME))
@@ -44,3 +44,11 @@ def fields(content: bytes) -> dict[str, str]:
     """``OSRELEASE``, ``SYMBOL(swapper_pg_dir)``, ...: the lines as a dictionary."""
     lines = content.decode("ascii", "replace").splitlines()
     return {key: value for key, found, value in (line.partition("=") for line in lines) if found}
+
+
+def swapper_address(content: bytes) -> int | None:
+    """The virtual address of swapper_pg_dir, which lies in the linear map."""
+    try:
+        return int(fields(content).get("SYMBOL(swapper_pg_dir)", ""), 16) & 0xFFFF_FFFF
+    except ValueError:
+        return None

@@ -1,8 +1,10 @@
 """Writes an ELF core of a target: memory by physical address, registers of each CPU, VMCOREINFO.
 
-The form is that of QEMU's dump-guest-memory: one PT_LOAD for each stretch of RAM, whose virtual address is its
-physical one, and 64-bit ELF only where 32 bits do not reach. Pages of zeros are holes of the file. PRSTATUS is
-the kernel's (148 bytes) in both classes; what it has no room for is in notes of pyemu.
+The form is that of QEMU's dump-guest-memory: a PT_LOAD for each stretch of RAM, whose virtual address is its
+physical one, and 64-bit ELF only where 32 bits do not reach. Where VMCOREINFO tells that the guest is a Linux
+kernel, lowmem has the virtual addresses of the linear map, as in a core of kdump: drgn finds page tables by
+them. Pages of zeros are holes of the file. PRSTATUS is the kernel's (148 bytes) in both classes; what it has
+no room for is in notes of pyemu.
 """
 
 from __future__ import annotations
@@ -13,9 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from pyemu.debug.dump.elf import ELF32, ELF64, EM_ARM, ET_CORE, IDENT_BYTES, MAGIC, PT_LOAD, PT_NOTE, Layout, Note
+from pyemu.config import UserError
+from pyemu.debug.dump.elf import (
+    ELF32,
+    ELF64,
+    EM_ARM,
+    ET_CORE,
+    IDENT_BYTES,
+    MAGIC,
+    PT_LOAD,
+    PT_NOTE,
+    Layout,
+    Note,
+)
+from pyemu.debug.dump.extents import Extent, extents
 from pyemu.debug.dump.prstatus import cpu_notes
-from pyemu.debug.dump.vmcoreinfo import find_vmcoreinfo
+from pyemu.debug.dump.scan import is_zero
+from pyemu.debug.dump.vmcoreinfo import find_vmcoreinfo, swapper_address
 from pyemu.machine.output import whole_file
 from pyemu.mem import PAGE_SIZE, Memory, Segment
 
@@ -45,9 +61,19 @@ class Written:
         ranges = ", ".join(f"{base:#x}-{base + size:#x}" for base, size in self.segments)
         note = "with" if self.vmcoreinfo else "without"
         return (
-            f"{self.path}: ELF{32 * self.elf_class} core, {self.cpus} CPU{'s' * (self.cpus != 1)}, {note} VMCOREINFO",
+            f"{self.path}: ELF{32 * self.elf_class} core of {self.cpus} CPUs, {note} VMCOREINFO",
             f"memory {ranges}: {self.stored_bytes} of {self.memory_bytes} bytes are not zero",
         )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A PT_LOAD: ``size`` bytes of memory at ``pa``; ``flags`` are p_flags."""
+
+    pa: int
+    va: int
+    size: int
+    flags: int
 
 
 def write_core(target: Target, path: str | Path) -> Written:
@@ -55,59 +81,93 @@ def write_core(target: Target, path: str | Path) -> Written:
 
     Raises :class:`~pyemu.config.UserError` where it cannot be written.
     """
-    segments = [s for s in target.memory.segments if not s.readonly or _used(target.memory, s)]
     notes = [note for cpu in range(target.cpus) for note in cpu_notes(cpu, target.registers(cpu))]
     info = find_vmcoreinfo(target.memory)
     if info is not None:
         notes.append(Note("VMCOREINFO", 0, info))
-    layout = _layout(segments)
-    head, offsets = _head(layout, segments, b"".join(_note(note) for note in notes))
+    parts = _parts(target, info)
+    layout = _layout(parts)
+    head, offsets = _head(layout, parts, b"".join(_note(note) for note in notes))
     with whole_file(path, "the core") as file:
         file.write(head)
-        stored = sum(_write_memory(file, target, s, offset) for s, offset in zip(segments, offsets, strict=True))
-        file.truncate(offsets[-1] + segments[-1].size)
-    size = sum(s.size for s in segments)
-    spans = tuple((s.base, s.size) for s in segments)
+        stored = sum(_write_memory(file, target, part, at) for part, at in zip(parts, offsets, strict=True))
+        file.truncate(offsets[-1] + parts[-1].size)
+    size = sum(part.size for part in parts)
+    spans = tuple((part.pa, part.size) for part in parts)
     return Written(str(path), layout.elf_class, target.cpus, spans, size, stored, info is not None)
+
+
+def _parts(target: Target, info: bytes | None) -> list[_Part]:
+    """The memory in pieces, each with its virtual address."""
+    memory = target.memory
+    segments = [s for s in memory.segments if not s.readonly or _used(memory, s)]
+    linear = None if info is None else _linear_map(target, info)
+    parts = []
+    for segment in segments:
+        end, flags = segment.base + segment.size, 5 if segment.readonly else 7
+        if linear is None or not segment.base <= linear.pa < end:
+            parts.append(_Part(segment.base, segment.base, segment.size, flags))
+            continue
+        low_end = min(linear.pa + linear.size, end)
+        if segment.base < linear.pa:
+            parts.append(_Part(segment.base, segment.base, linear.pa - segment.base, flags))
+        parts.append(_Part(linear.pa, linear.va, low_end - linear.pa, flags))
+        if low_end < end:
+            # Not at addresses of the kernel, which highmem does not have.
+            size = end - low_end
+            va = low_end if low_end >= _4G or low_end + size <= linear.va else 0
+            parts.append(_Part(low_end, va, size, flags))
+    return parts
+
+
+def _linear_map(target: Target, info: bytes) -> Extent | None:
+    """The linear map of a Linux kernel: the piece of it that holds swapper_pg_dir."""
+    swapper = swapper_address(info)
+    if swapper is None:
+        return None
+    try:
+        mapped = extents(target.memory, target.regime(0))
+    except UserError:  # the target does not say where its tables are
+        return None
+    return next((e for e in mapped if not e.user and e.va <= swapper < e.va + e.size), None)
 
 
 def _used(memory: Memory, segment: Segment) -> bool:
     """Whether flash holds anything."""
-    return any(any(data) for _, data in _chunks(memory, segment))
+    return any(not is_zero(data) for _, data in _chunks(memory, segment.base, segment.size))
 
 
-def _layout(segments: list[Segment]) -> Layout:
-    reach = max(s.base + s.size for s in segments)
-    file_end = sum(s.size for s in segments) + (1 << 20)  # the notes are far smaller
+def _layout(parts: list[_Part]) -> Layout:
+    reach = max(part.pa + part.size for part in parts)
+    file_end = sum(part.size for part in parts) + (1 << 20)  # the notes are far smaller
     return ELF32 if max(reach, file_end) <= _4G else ELF64
 
 
-def _head(layout: Layout, segments: list[Segment], notes: bytes) -> tuple[bytes, list[int]]:
+def _head(layout: Layout, parts: list[_Part], notes: bytes) -> tuple[bytes, list[int]]:
     """Everything before the memory, and where in the file each segment begins: at a page."""
-    notes_at = layout.header_bytes + (len(segments) + 1) * layout.program.size
+    notes_at = layout.header_bytes + (len(parts) + 1) * layout.program.size
     at = (notes_at + len(notes) + PAGE_SIZE - 1) & -PAGE_SIZE
     offsets = []
-    for segment in segments:
+    for part in parts:
         offsets.append(at)
-        at += segment.size
+        at += part.size
     ident = MAGIC + bytes((layout.elf_class, 1, 1)) + bytes(IDENT_BYTES - 7)
-    table_at, entries = layout.header_bytes, len(segments) + 1
+    table_at, entries = layout.header_bytes, len(parts) + 1
     header = layout.header.pack(
         ET_CORE, EM_ARM, 1, 0, table_at, 0, 0, layout.header_bytes, layout.program.size, entries,
         layout.section.size, 0, 0,
     )  # fmt: skip
-    programs = _program(layout, PT_NOTE, notes_at, 0, len(notes), 0, 4)
-    for segment, offset in zip(segments, offsets, strict=True):
-        flags = 5 if segment.readonly else 7
-        programs += _program(layout, PT_LOAD, offset, segment.base, segment.size, flags, PAGE_SIZE)
+    programs = _program(layout, PT_NOTE, notes_at, _Part(0, 0, len(notes), 0), 4)
+    for part, offset in zip(parts, offsets, strict=True):
+        programs += _program(layout, PT_LOAD, offset, part, PAGE_SIZE)
     head = ident + header + programs + notes
     return head + bytes(-len(head) % PAGE_SIZE), offsets
 
 
-def _program(layout: Layout, kind: int, offset: int, pa: int, size: int, flags: int, align: int) -> bytes:
+def _program(layout: Layout, kind: int, offset: int, part: _Part, align: int) -> bytes:
     if layout is ELF32:
-        return layout.program.pack(kind, offset, pa, pa, size, size, flags, align)
-    return layout.program.pack(kind, flags, offset, pa, pa, size, size, align)
+        return layout.program.pack(kind, offset, part.va, part.pa, part.size, part.size, part.flags, align)
+    return layout.program.pack(kind, part.flags, offset, part.va, part.pa, part.size, part.size, align)
 
 
 def _note(note: Note) -> bytes:
@@ -120,36 +180,35 @@ def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
 
 
-def _write_memory(file: BinaryIO, target: Target, segment: Segment, offset: int) -> int:
+def _write_memory(file: BinaryIO, target: Target, part: _Part, offset: int) -> int:
     """Write the pages that are not zero to their places; returns how many bytes that were."""
     stored = 0
-    for pa, data in _content(target, segment):
-        file.seek(offset + pa - segment.base)
+    for pa, data in _content(target, part):
+        file.seek(offset + pa - part.pa)
         file.write(data)
         stored += len(data)
     return stored
 
 
-def _content(target: Target, segment: Segment) -> Iterator[tuple[int, bytes]]:
+def _content(target: Target, part: _Part) -> Iterator[tuple[int, bytes]]:
     """(address, bytes) of runs of pages that are not zero."""
     if target.machine is not None:  # the host knows which pages the guest has ever touched
-        pages = target.memory.touched(segment.base, segment.base + segment.size)
+        pages = target.memory.touched(part.pa, part.pa + part.size)
         yield from _nonzero((pa, target.memory.read(pa, PAGE_SIZE)) for pa in pages)
         return
-    for at, data in _chunks(target.memory, segment):
-        if any(data):
+    for at, data in _chunks(target.memory, part.pa, part.size):
+        if not is_zero(data):
             pieces = range(0, len(data), PAGE_SIZE)
             yield from _nonzero((at + i, data[i : i + PAGE_SIZE]) for i in pieces)
 
 
 def _nonzero(pages: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    zero = bytes(PAGE_SIZE)
     start, run = 0, bytearray()
     for pa, page in pages:
-        if run and (page == zero or pa != start + len(run) or len(run) >= _CHUNK):
+        if run and (is_zero(page) or pa != start + len(run) or len(run) >= _CHUNK):
             yield start, bytes(run)
             run.clear()
-        if page != zero:
+        if not is_zero(page):
             if not run:
                 start = pa
             run += page
@@ -157,7 +216,7 @@ def _nonzero(pages: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
         yield start, bytes(run)
 
 
-def _chunks(memory: Memory, segment: Segment) -> Iterator[tuple[int, bytes]]:
-    end = segment.base + segment.size
-    for at in range(segment.base, end, _CHUNK):
+def _chunks(memory: Memory, base: int, size: int) -> Iterator[tuple[int, bytes]]:
+    end = base + size
+    for at in range(base, end, _CHUNK):
         yield at, memory.read(at, min(_CHUNK, end - at))
