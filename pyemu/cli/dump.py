@@ -10,8 +10,8 @@ from pyemu.cli.targets import add_target_arguments, open_from
 
 SUMMARY = "write an ELF core of a snapshot or a dump"
 DESCRIPTION = (
-    "Write an ELF core: memory by physical address (PT_LOAD), registers of each CPU (PRSTATUS), VMCOREINFO if "
-    "the guest has one. Pages of zeros are holes of the file. Notes of its own hold the translation "
+    "Write an ELF core: memory by physical address (PT_LOAD), registers of each CPU (PRSTATUS), VMCOREINFO "
+    "if the guest has one. Pages of zeros are holes of the file. Notes of its own hold the translation "
     "registers, so that pyemu needs no --regs to read it back."
 )
 EPILOG = """\

@@ -1,6 +1,6 @@
 """Dumps: memory of a guest in a file, read and written.
 
-ELF cores (of QEMU's dump-guest-memory, kdump and pyemu) and raw images of RAM are read, ELF cores written. Names
+ELF cores (QEMU, kdump, pyemu) and raw images of RAM are read, ELF cores are written. Names
 are imported when they are first used.
 """
 

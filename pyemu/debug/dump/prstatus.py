@@ -28,12 +28,12 @@ _AARCH64_PRSTATUS_BYTES = 392
 _AARCH64_REGISTERS = struct.Struct("<34Q")  # x0-x30, sp, pc, pstate
 _AARCH64_REGISTERS_AT = 112
 
-_MODE, _USER, _SYSTEM = 0x1F, 0x10, 0x1F
+_MODE = 0x1F
 # x13 to x30 of a 64-bit PRSTATUS: the banked registers of AArch32, and those of the mode that is current.
 _BANKED = {
     "sp_usr": 13, "lr_usr": 14, "lr_irq": 16, "sp_irq": 17, "lr_svc": 18, "sp_svc": 19, "lr_abt": 20,
-    "sp_abt": 21, "lr_und": 22, "sp_und": 23, "r8_fiq": 24, "r9_fiq": 25, "r10_fiq": 26, "r11_fiq": 27, "r12_fiq": 28,
-    "sp_fiq": 29, "lr_fiq": 30,
+    "sp_abt": 21, "lr_und": 22, "sp_und": 23, "r8_fiq": 24, "r9_fiq": 25, "r10_fiq": 26, "r11_fiq": 27,
+    "r12_fiq": 28, "sp_fiq": 29, "lr_fiq": 30,
 }  # fmt: skip
 _SUFFIX = {0x10: "usr", 0x11: "fiq", 0x12: "irq", 0x13: "svc", 0x17: "abt", 0x1B: "und", 0x1F: "usr"}
 
