@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pyemu.cli import boot, cores, doctor, dump, lab, report, translate
+from pyemu.cli import boot, cores, debug, doctor, dump, lab, report, translate
 from pyemu.config import UserError
 
 STATUS_USER = 2
@@ -56,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (boot, cores, doctor, dump, lab, report, translate):
+    for module in (boot, cores, debug, doctor, dump, lab, report, translate):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,

@@ -1,4 +1,4 @@
-"""A guest's address space as one HTML file that needs nothing else: a map to scale, tables, TLB, bill, findings."""
+"""A guest's address space as one HTML file: a map to scale, tables, TLB, bill and findings."""
 
 from pyemu.debug.report.page import render_page, write_report
 

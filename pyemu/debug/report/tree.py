@@ -56,10 +56,14 @@ class _Tree:
             for step in steps:
                 shift = self._levels[step.level].shift
                 first = va - (step.index << shift) if step.level == steps[0].level else va
-                key = (step.ttbr, step.level, step.table_pa) if step.level == steps[0].level else (
-                    step.level,
-                    step.table_pa,
-                    va >> self._levels[step.level - 1].shift,
+                key = (
+                    (step.ttbr, step.level, step.table_pa)
+                    if step.level == steps[0].level
+                    else (
+                        step.level,
+                        step.table_pa,
+                        va >> self._levels[step.level - 1].shift,
+                    )
                 )
                 node = nodes.get(key)
                 if node is None:
@@ -77,7 +81,11 @@ class _Tree:
         if not steps:
             return (va >> 20) + 1 << 20
         deepest = steps[-1]
-        shift = self._levels[deepest.level - 1].shift if deepest.level == last else self._levels[deepest.level].shift
+        shift = (
+            self._levels[deepest.level - 1].shift
+            if deepest.level == last
+            else self._levels[deepest.level].shift
+        )
         return (va >> shift) + 1 << shift
 
     def _node(self, step: Step, va: int) -> dict[str, Any]:
