@@ -17,7 +17,7 @@ DESCRIPTION = (
 EPILOG = """\
 examples:
   pyemu dump linux.snap -o vmcore                              a snapshot for other tools
-  pyemu dump ram.bin --ram-base 40000000 --regs regs.json -o vmcore   a raw image, with registers
+  pyemu dump ram.bin --ram-base 0x40000000 --regs regs.json -o vmcore   a raw image, with registers
   pyemu debug vmcore                                           look at it
 
 exit status: 0, or 2 when the target cannot be read or the core not be written

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyemu.config import TIMINGS, UserError
+from pyemu.config import TIMINGS, UserError, parse_size
 
 if TYPE_CHECKING:
     from pyemu.debug import Target
@@ -27,18 +27,11 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
         help="guess the page tables of a dump, and say why (standard error)",
     )
     group.add_argument(
-        "--ram-base", metavar="ADDR", type=_address, help="TARGET is an image of the RAM that begins there"
+        "--ram-base", metavar="ADDR", help="TARGET is an image of the RAM that begins there (0x40000000)"
     )
     group.add_argument("--symbols", metavar="FILE", type=Path, help="an ELF file or a System.map")
     group.add_argument("--timing", choices=TIMINGS, help="of a snapshot or an image: see pyemu boot")
     group.add_argument("--cpu", metavar="N", type=int, default=0, help="which CPU, from 0 (default: 0)")
-
-
-def _address(text: str) -> int:
-    try:
-        return int(text, 16)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no hexadecimal address") from None
 
 
 def open_from(args: argparse.Namespace) -> Target:
@@ -53,7 +46,7 @@ def open_from(args: argparse.Namespace) -> Target:
         timing=args.timing,
         regs=args.regs,
         find_pgd=args.find_pgd,
-        ram_base=args.ram_base,
+        ram_base=None if args.ram_base is None else parse_size(args.ram_base),
         symbols=args.symbols,
     )
     target = open_target(args.target, options)

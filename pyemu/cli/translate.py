@@ -26,7 +26,7 @@ EPILOG = """\
 examples:
   pyemu translate linux.snap c0008000 ffff0000        a line each: address and what it maps to
   pyemu translate --find-pgd vmcore swapper_pg_dir --symbols System.map
-  pyemu translate ram.bin --ram-base 40000000 --regs regs.json --access w --user 10000
+  pyemu translate ram.bin --ram-base 0x40000000 --regs regs.json --access w --user 10000
   pyemu translate linux.snap --csv - < addresses      a million in a few seconds
 
 exit status: 0 when every address translates, 1 when one faults, 2 for a mistake on the command line

@@ -61,7 +61,7 @@ class Written:
         ranges = ", ".join(f"{base:#x}-{base + size:#x}" for base, size in self.segments)
         note = "with" if self.vmcoreinfo else "without"
         return (
-            f"{self.path}: ELF{32 * self.elf_class} core of {self.cpus} CPUs, {note} VMCOREINFO",
+            f"{self.path}: ELF{32 * self.elf_class} core, CPUs: {self.cpus}, {note} VMCOREINFO",
             f"memory {ranges}: {self.stored_bytes} of {self.memory_bytes} bytes are not zero",
         )
 
