@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,7 +22,9 @@ PT_LOAD, PT_NOTE = 1, 4
 PN_XNUM = 0xFFFF
 MAX_SEGMENTS = 1 << 16
 MAX_NOTES_BYTES = 16 << 20
+MAX_NAMES_BYTES = 4096
 IDENT_BYTES = 16
+_4G = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def _read(path: Path, file: BinaryIO, size: int) -> CoreFile:
             f"truncated core: its program headers end at {table + count * entry_bytes}, the file at {size}"
         )
     segments = [_segment(layout, n, fields) for n, fields in enumerate(layout.program.iter_unpack(headers))]
-    loads = tuple(s for s in segments if s.kind == PT_LOAD and s.size)
+    loads = tuple(s for s in _whole(layout, segments, size) if s.size)
     for segment in loads:
         _check(segment, size)
     notes = [note for s in segments if s.kind == PT_NOTE for note in _notes(file, s, size)]
@@ -149,6 +151,20 @@ def _segment(layout: Layout, number: int, fields: tuple[int, ...]) -> Segment:
     else:
         kind, _, offset, va, pa, file_bytes, size, _ = fields
     return Segment(number, kind, offset, va, pa, file_bytes, size)
+
+
+def _whole(layout: Layout, segments: list[Segment], file_size: int) -> list[Segment]:
+    """The PT_LOADs. QEMU writes 32-bit cores of any ARM machine: of a size of 4 GB and more only the low 32 bits
+    are in the header, but all the memory is in the file, and only names of sections come after it."""
+    loads = [s for s in segments if s.kind == PT_LOAD]
+    if layout is not ELF32 or len(loads) != 1:
+        return loads
+    (only,) = loads
+    rest = file_size - only.offset - only.file_bytes
+    more = rest & -_4G
+    if only.file_bytes != only.size or not more or rest - more > MAX_NAMES_BYTES:
+        return loads
+    return [replace(only, file_bytes=only.file_bytes + more, size=only.size + more)]
 
 
 def _check(segment: Segment, file_size: int) -> None:
