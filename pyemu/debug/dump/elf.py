@@ -154,8 +154,11 @@ def _segment(layout: Layout, number: int, fields: tuple[int, ...]) -> Segment:
 
 
 def _whole(layout: Layout, segments: list[Segment], file_size: int) -> list[Segment]:
-    """The PT_LOADs. QEMU writes 32-bit cores of any ARM machine: of a size of 4 GB and more only the low 32 bits
-    are in the header, but all the memory is in the file, and only names of sections come after it."""
+    """The PT_LOADs, as large as they are.
+
+    QEMU writes 32-bit cores of any ARM machine: of a size of 4 GB and more only the low 32 bits are in the
+    header, but all the memory is in the file, and only names of sections come after it.
+    """
     loads = [s for s in segments if s.kind == PT_LOAD]
     if layout is not ELF32 or len(loads) != 1:
         return loads

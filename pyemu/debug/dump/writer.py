@@ -42,6 +42,7 @@ __all__ = ["Written", "write_core"]
 
 _CHUNK = 1 << 20
 _4G = 1 << 32
+_BEYOND = 1 << 40  # above every virtual and physical address
 
 
 @dataclass(frozen=True)
@@ -106,18 +107,25 @@ def _parts(target: Target, info: bytes | None) -> list[_Part]:
     for segment in segments:
         end, flags = segment.base + segment.size, 5 if segment.readonly else 7
         if linear is None or not segment.base <= linear.pa < end:
-            parts.append(_Part(segment.base, segment.base, segment.size, flags))
+            va = segment.base if linear is None else _away(linear, segment.base, segment.size)
+            parts.append(_Part(segment.base, va, segment.size, flags))
             continue
         low_end = min(linear.pa + linear.size, end)
         if segment.base < linear.pa:
-            parts.append(_Part(segment.base, segment.base, linear.pa - segment.base, flags))
+            below = linear.pa - segment.base
+            parts.append(_Part(segment.base, _away(linear, segment.base, below), below, flags))
         parts.append(_Part(linear.pa, linear.va, low_end - linear.pa, flags))
         if low_end < end:
-            # Not at addresses of the kernel, which highmem does not have.
             size = end - low_end
-            va = low_end if low_end >= _4G or low_end + size <= linear.va else 0
-            parts.append(_Part(low_end, va, size, flags))
+            parts.append(_Part(low_end, _away(linear, low_end, size), size, flags))
     return parts
+
+
+def _away(linear: Extent, pa: int, size: int) -> int:
+    """A virtual address for memory that the linear map leaves out: none of the kernel's."""
+    if pa + size <= linear.va:
+        return pa
+    return 0 if size <= linear.va and pa + size <= _4G else pa + _BEYOND
 
 
 def _linear_map(target: Target, info: bytes) -> Extent | None:
@@ -138,7 +146,7 @@ def _used(memory: Memory, segment: Segment) -> bool:
 
 
 def _layout(parts: list[_Part]) -> Layout:
-    reach = max(part.pa + part.size for part in parts)
+    reach = max(max(part.pa, part.va) + part.size for part in parts)
     file_end = sum(part.size for part in parts) + (1 << 20)  # the notes are far smaller
     return ELF32 if max(reach, file_end) <= _4G else ELF64
 
