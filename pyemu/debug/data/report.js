@@ -19,6 +19,12 @@
     while (bytes >= 1024 && bytes % 1024 === 0 && unit < 4) { bytes /= 1024; unit += 1; }
     return `${bytes} ${units[unit]}`;
   };
+  const about = (bytes) => {
+    const units = ["bytes", "KB", "MB", "GB"];
+    let unit = 0;
+    while (bytes >= 1024 && unit < 3) { bytes /= 1024; unit += 1; }
+    return `${Number.isInteger(bytes) ? bytes : bytes.toFixed(1)} ${units[unit]}`;
+  };
   const make = (tag, text, attributes = {}) => {
     const element = document.createElement(tag);
     if (text !== undefined) { element.textContent = text; }
@@ -148,7 +154,7 @@
       context.fillRect(x, base, 1, 5);
       if (x + 72 < width) { context.fillText(hex(at), x + 2, height - 4); }
     }
-    $("window").textContent = `${hex(start)} to ${hex(start + span - 1)}: ${Math.round(span / 1024).toLocaleString("en")} KB`;
+    $("window").textContent = `${hex(start)} to ${hex(start + span - 1)}: ${about(span)}`;
   };
 
   const physical = data.memory.map((segment) => ({ ...segment }));
@@ -190,7 +196,7 @@
       totals.set(name, entry);
     }
     $("legend").replaceChildren(...[...totals].map(([name, { colour, size }]) => {
-      const item = make("span", `${name}: ${sized(size)}`);
+      const item = make("span", `${name}: ${about(size)}`);
       const patch = make("i");
       patch.style.background = colour;
       item.prepend(patch);
@@ -305,22 +311,35 @@
       table.append(line);
     }
     const bytes = shown.reduce((sum, range) => sum + range.size, 0);
-    $("range-count").textContent = `${shown.length} ranges, ${sized(bytes)}` + (shown.length > MAX_ROWS ? `; the first ${MAX_ROWS} are listed` : "");
+    $("range-count").textContent = `${shown.length} ranges, ${about(bytes)}` + (shown.length > MAX_ROWS ? `; the first ${MAX_ROWS} are listed` : "");
   };
   $("filter").addEventListener("input", fillRanges);
 
-  const branch = (table) => {
-    const text = `L${table.level} table @${hex(table.pa)} (TTBR${table.ttbr}): ${hex(table.va)} + ${sized(table.size)}, ` +
-      (table.readable ? `${table.valid} of ${table.entries} entries valid` : "outside memory");
+  // The list is in the order of addresses, each table before those below it.
+  const nested = (tables) => {
+    const top = { below: [] }, path = [top];
+    for (const table of tables) {
+      const node = { ...table, below: [] };
+      while (path.length > 1 && path[path.length - 1].level >= table.level) { path.pop(); }
+      path[path.length - 1].below.push(node);
+      path.push(node);
+    }
+    return top.below;
+  };
+
+  const branch = (table, open) => {
+    const text = `L${table.level} table ${hex(table.pa)}  ${hex(table.va)}-${hex(table.va + table.size - 1)} (${sized(table.size)})  ` +
+      (table.readable ? `${table.leaves} leaves, ${table.tables} tables, ${table.invalid} invalid` : "outside memory");
     if (!table.below.length) {
       return make("div", text, { className: "leaf" });
     }
-    const details = make("details", undefined, { open: table.level === 1 });
+    const details = make("details", undefined, { open });
     details.append(make("summary", text));
-    details.addEventListener("toggle", () => {
-      if (details.open && details.children.length === 1) { details.append(...table.below.map(branch)); }
-    });
-    if (details.open) { details.append(...table.below.map(branch)); }
+    const fill = () => {
+      if (details.open && details.children.length === 1) { details.append(...table.below.map((each) => branch(each, false))); }
+    };
+    details.addEventListener("toggle", fill);
+    fill();
     return details;
   };
 
@@ -360,15 +379,15 @@
   $("title").textContent = data.name;
   document.title = `${data.name}: pyemu report`;
   $("subtitle").textContent = `CPU ${data.cpu} of ${data.cpus}, ` +
-    (data.mmu_on ? `${data.format} descriptors, ${sized(data.mapped)} mapped in ${ranges.length} ranges` : "MMU off: addresses are physical") +
+    (data.mmu_on ? `${data.format} descriptors, ${about(data.mapped)} mapped in ${ranges.length} ranges` : "MMU off: addresses are physical") +
     (data.pc ? `, PC ${data.pc}` : "") + (data.contiguous ? "" : "; too many ranges: those alike are joined");
   for (const line of data.findings) {
     $("findings").append(make("li", line));
   }
   for (const [name, value] of Object.entries(data.regime)) { $("regime").append(row([name.toUpperCase(), value])); }
   fillRanges();
-  $("tree").replaceChildren(...data.tree.tables.map(branch));
-  if (data.tree.truncated) { $("tree").append(make("p", "More tables are not shown.")); }
+  $("tree").replaceChildren(...data.tree.roots.map((root) => make("div", root)), ...nested(data.tree.tables).map((table) => branch(table, true)));
+  if (data.tree.cut) { $("tree").append(make("p", "More tables are not shown.")); }
   if (data.tlb) { fillTlb(); }
   if (data.bill) { fillBill(); }
   drawLegend();

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pyemu.mem import Memory
-from pyemu.mmu import Prot, Regime
-from pyemu.mmu.ranges import mapped_ranges
+from pyemu.mmu import Prot, Regime, mapped_ranges
 
 __all__ = ["Extent", "extents"]
 

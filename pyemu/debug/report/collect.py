@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyemu.config import UserError
-from pyemu.debug.render import as_text
-from pyemu.debug.report.tree import table_tree
+from pyemu.debug.render import as_text, plain
 from pyemu.debug.target import Capability
+from pyemu.debug.tree import table_tree
 from pyemu.debug.words import memory_type, prot_text, shareability_text
-from pyemu.mmu import Flag, Regime, TlbArray, TlbEntry, translate
-from pyemu.mmu.ranges import MappedRange, mapped_ranges
+from pyemu.mmu import Flag, MappedRange, Regime, TlbArray, TlbEntry, mapped_ranges, translate
 
 if TYPE_CHECKING:
     from pyemu.debug.session import Session
@@ -36,7 +35,7 @@ def collect(session: Session) -> dict[str, Any]:
         "memory": [{"base": s.base, "size": s.size, "readonly": s.readonly} for s in session.memory.segments],
         "areas": _areas(session),
         **_ranges(session, regime),
-        "tree": table_tree(session.memory, regime),
+        "tree": plain(table_tree(session.memory, regime)),
         "tlb": _tlb(session, regime) if Capability.TLB in target.capabilities else None,
         "bill": _bill(session) if Capability.TLB in target.capabilities else None,
         "findings": _findings(session),
