@@ -135,8 +135,6 @@ def _is_short_root(known: _Map, data: bytes) -> bool:
     seen = set[int]()
     for word in words:
         if word & 3 == 1:
-            if word & 0x10:
-                return False
             seen.add(word & 0xFFFF_FC00)
         elif word & 3 == 2 and word & 1 << 18 and word & 0x00F0_01E0:
             return False  # a supersection above 4 GB: no memory here is
