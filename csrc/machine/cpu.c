@@ -64,6 +64,20 @@ void cpu_load_regime(pe_cpu *cpu)
     }
 }
 
+void cpu_set_regime(pe_cpu *cpu, const pe_regime *regime)
+{
+    cpu_set_cp15(cpu, TTBCR, regime->ttbcr);
+    cpu_set_cp15(cpu, TTBR0_64, regime->ttbr0);
+    cpu_set_cp15(cpu, TTBR1_64, regime->ttbr1);
+    cpu_set_cp15(cpu, DACR, regime->dacr);
+    cpu_set_cp15(cpu, MAIR0, regime->mair0);
+    cpu_set_cp15(cpu, MAIR1, regime->mair1);
+    cpu_set_cp15(cpu, CONTEXTIDR, regime->contextidr);
+    cpu_set_cp15(cpu, SCTLR, regime->sctlr);
+    cpu_load_regime(cpu);
+    fill_flush(cpu);
+}
+
 /* ---- construction ---- */
 
 static pe_status add_hook(pe_cpu *cpu, int type, void *callback, pe_error *err)

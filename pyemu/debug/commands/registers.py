@@ -20,7 +20,7 @@ _MODES |= {0x1B: "undefined", 0x1F: "system"}
 _FLAGS = "NZCVQ"
 _COLUMNS = 4
 _ALIASES = {"prrr": "mair0", "nmrr": "mair1"}
-_DEPENDING = ("par", "contextidr")
+_NARROW = ("ttbr0", "ttbr1", "par")  # 32 bits in the short format
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,9 @@ def regs(session: Session, name: str | None = None, everything: bool = False) ->
         names = [each for each in names if each in table]
     state = cpsr_text(known["cpsr"]) if "cpsr" in known else ""
     pc = known.get("pc", known.get("r15"))
-    return Registers(session.cpu, {each: known[each] for each in names}, state, pc and session.symbol(pc))
+    return Registers(
+        session.cpu, {each: known[each] for each in names}, state, None if pc is None else session.symbol(pc)
+    )
 
 
 @command("cp15", Word("name", optional=True), group="registers", example="cp15 sctlr")
@@ -163,6 +165,8 @@ def _decoded(session: Session, name: str) -> DecodedRegister:
     value = session.register(name)
     layout = _layout(session, name, value)
     width = info.width if info else 32
+    if name in _NARROW and not session.regime.long_format:
+        width = 32
     if layout is None:
         return DecodedRegister(name, value, width, "", "", (), "")
     fields = layout.decode(value)

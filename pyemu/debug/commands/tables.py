@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +35,7 @@ _KERNEL_TYPES = {
 }
 _SOFTWARE_RDONLY = 1 << 58
 
-FILTERS = {
+FILTERS: dict[str, Callable[[MappedRange], bool]] = {
     "w+x": lambda r: _writable_and_executable(r),
     "user": lambda r: bool(r.prot_user),
     "kernel": lambda r: not r.prot_user,
