@@ -94,6 +94,9 @@ static void untrapped_hook(uc_engine *uc, uint64_t address, uint32_t size, void 
     if (!fill_fetch(cpu, pc, &insn) || !is_untrapped(insn, models_caches(cpu->machine))) {
         return; /* other code lies here now */
     }
+    if (debug_stops_at(cpu, pc)) {
+        return;
+    }
     const uint32_t cpsr = cpu_reg(cpu, UC_ARM_REG_CPSR);
     const uint32_t condition = !*cpu->thumb ? insn >> 28 : cpsr & CPSR_IT ? it_state(cpsr) >> 4 : 14;
     if (condition == 15 || !condition_holds(condition, cpsr)) {
