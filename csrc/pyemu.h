@@ -175,6 +175,29 @@ void pe_walk_describe(const pe_regime *regime, uint32_t va, const pe_walk *walk,
 size_t pe_translate_batch(const pe_mem *mem, const pe_regime *regime, const uint32_t *va, uint64_t *pa, uint8_t *status,
                           size_t n, pe_access access, bool privileged);
 
+/* Leaves that follow one another and are alike: in level, size, permissions, memory type, shareability, domain, flags
+ * and access flag, and in what query.descriptor_mask selects of the descriptor. */
+typedef struct pe_range {
+    pe_translation first; /* of the first byte; PE_FAULT_EXTERNAL_WALK: a table here lies outside memory */
+    uint64_t size;
+    uint32_t va;
+    uint32_t descriptors;
+} pe_range;
+
+typedef struct pe_range_query {
+    uint64_t start; /* virtual, [start, end) */
+    uint64_t end;
+    uint64_t descriptor_mask;
+    uint64_t pa; /* only leaves that map some of [pa, pa + pa_size); pa_size 0: all */
+    uint64_t pa_size;
+    bool contiguous; /* physical addresses go on too */
+} pe_range_query;
+
+/* The ranges of a regime in ascending order, up to max; returns how many.  *next is where to start again: query->end
+ * (at most 2^32) when nothing is left.  Permissions are those of PL1, prot_other those of PL0. */
+size_t pe_ranges(const pe_mem *mem, const pe_regime *regime, const pe_range_query *query, pe_range *out, size_t max,
+                 uint64_t *next);
+
 /* DFSR or IFSR for a fault: long format when ttbcr.EAE, else short (ARM DDI 0406C B3.13.3, B3.13.4). */
 uint32_t pe_fault_status(const pe_regime *regime, const pe_translation *t, pe_access access, bool cache_maintenance);
 /* PAR of an ATS1C{P,U}{R,W}: 64 bits wide when TTBCR.EAE, else 32. */

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pyemu.cli import boot, cores, doctor, lab
+from pyemu.cli import boot, cores, debug, doctor, lab
 from pyemu.config import UserError
 
 STATUS_USER = 2
@@ -53,7 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (boot, cores, doctor, lab):
+    for module in (boot, cores, debug, doctor, lab):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,
