@@ -283,6 +283,73 @@ void engine_find_unsynced(pe_engine *engine)
     free(page);
 }
 
+/* ---- the flag that translated code need not hear stops ---- */
+
+/* Thumb: it eq; beq .+4 (both ways lead on); nop; b .  ARM: nop; b . */
+static const uint16_t trial_thumb[] = {0xbf08u, 0xe000u, 0xbf00u, 0xe7feu};
+static const uint32_t trial_arm[] = {0xe1a00000u, 0xeafffffeu};
+#define TRIAL_IT    TRIAL_PAGE
+#define TRIAL_PLAIN (TRIAL_PAGE + 4)
+#define TRIAL_ARM   (TRIAL_PAGE + 16)
+
+static void trial_stop(uc_engine *uc, uint64_t address, uint32_t size, void *user)
+{
+    (void)address, (void)size;
+    const pe_engine *engine = user;
+    engine->emu_stop(uc);
+}
+
+/* Translates the block at `pc`, whose execution a block hook prevents. */
+static void translate_at(const pe_engine *engine, uc_engine *uc, uint32_t pc)
+{
+    engine->ctl(uc, UC_CTL_WRITE(UC_CTL_TB_FLUSH, 0));
+    engine->emu_start(uc, pc, 0, 0, 0);
+}
+
+static size_t try_exits(const pe_engine *engine, uc_engine *uc)
+{
+    uint8_t *bytes = (uint8_t *)(void *)uc;
+    uint8_t it[TRIAL_STRUCT_BYTES], arm[TRIAL_STRUCT_BYTES];
+    const size_t whole = malloc_usable_size(uc), size = whole < sizeof it ? whole : sizeof it;
+    translate_at(engine, uc, TRIAL_PLAIN | 1);
+    translate_at(engine, uc, TRIAL_IT | 1);
+    memcpy(it, bytes, size);
+    translate_at(engine, uc, TRIAL_ARM);
+    memcpy(arm, bytes, size);
+    translate_at(engine, uc, TRIAL_PLAIN | 1);
+    size_t found = 0;
+    for (size_t at = 0; at < size; at++) {
+        if (it[at] == 1 && arm[at] == 1 && bytes[at] == 0) {
+            if (found) {
+                return 0;
+            }
+            found = at;
+        }
+    }
+    return found;
+}
+
+void engine_find_no_exit(pe_engine *engine)
+{
+    uint8_t *page = aligned_alloc(PE_PAGE_SIZE, PE_PAGE_SIZE);
+    uc_engine *uc = NULL;
+    if (!page) {
+        return;
+    }
+    memset(page, 0, PE_PAGE_SIZE);
+    memcpy(page, trial_thumb, sizeof trial_thumb);
+    memcpy(page + (TRIAL_ARM - TRIAL_PAGE), trial_arm, sizeof trial_arm);
+    if (engine->open(UC_ARCH_ARM, UC_MODE_ARM, &uc) == UC_ERR_OK) {
+        uc_hook hook = 0;
+        if (engine->mem_map_ptr(uc, TRIAL_PAGE, PE_PAGE_SIZE, UC_PROT_ALL, page) == UC_ERR_OK &&
+            engine->hook_add(uc, &hook, UC_HOOK_BLOCK, (void *)(uintptr_t)trial_stop, engine, 1, 0) == UC_ERR_OK) {
+            engine->no_exit_at = try_exits(engine, uc);
+        }
+        engine->close(uc);
+    }
+    free(page);
+}
+
 pe_status engine_probe(const pe_engine *engine, uc_engine *uc, pe_engine_probe *probe, pe_error *err)
 {
     const uint32_t svc = 0x13, sys = 0x1f, thumb = 0x20, irq_mask = 0x80;

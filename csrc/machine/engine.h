@@ -29,6 +29,9 @@ typedef struct pe_engine {
      * bring PC up to date before each memory hook, which takes it longer than the access; nor when it is told to stop.
      */
     size_t unsynced_at;
+    /* Where uc_struct.no_exit_request lies, 0: not found.  It is set by the translation of a Thumb IT block, whose
+     * instructions no hook can stop, and stays set for ARM code that is translated next. */
+    size_t no_exit_at;
 } pe_engine;
 
 /* Places inside one engine instance, found by writing known values and looking for them (engine_probe). */
@@ -43,6 +46,8 @@ typedef struct pe_engine_probe {
 pe_status engine_load(pe_engine *engine, pe_error *err);
 /* Fills unsynced_at, by trying on an instance of its own. */
 void engine_find_unsynced(pe_engine *engine);
+/* Fills no_exit_at, likewise. */
+void engine_find_no_exit(pe_engine *engine);
 /* Needs an instance with UC_TLB_VIRTUAL and no hook; leaves core registers zero. */
 pe_status engine_probe(const pe_engine *engine, uc_engine *uc, pe_engine_probe *probe, pe_error *err);
 

@@ -76,6 +76,7 @@ pe_machine *pe_machine_new(const pe_machine_config *config, pe_error *err)
     m->config.quantum = config->quantum ? config->quantum : 20000;
     pe_status status = engine_load(&m->engine, err);
     if (status == PE_OK) {
+        engine_find_no_exit(&m->engine);
         status = make_memory(m, err);
     }
     for (uint32_t i = 0; status == PE_OK && i < config->ncpus; i++) {
