@@ -903,4 +903,792 @@ void *pe_machine_engine(pe_machine *machine, uint32_t cpu);
 /* What the engine is and which of its optional internals were found: "unicorn 2.1.4; tlb_flush_page_arm ..." */
 pe_status pe_engine_describe(char *text, size_t size, pe_error *err);
 
+/* ---- kernel: configuration --------------------------------------------------------------------------------- */
+
+/* The memory management of 32-bit ARM Linux on guest memory: names are the kernel's. */
+typedef struct pe_kernel pe_kernel;
+
+typedef enum pe_kernel_tables {
+    PE_TABLES_LPAE = 0,
+    PE_TABLES_CLASSIC = 1, /* short descriptors, a Linux and a hardware half in each PTE page */
+} pe_kernel_tables;
+
+typedef enum pe_vmsplit {
+    PE_VMSPLIT_3G = 0,
+    PE_VMSPLIT_3G_OPT = 1,
+    PE_VMSPLIT_2G = 2,
+    PE_VMSPLIT_1G = 3,
+} pe_vmsplit;
+
+typedef enum pe_preemption {
+    PE_PREEMPT_NONE = 0,
+    PE_PREEMPT_VOLUNTARY = 1,
+    PE_PREEMPT_FULL = 2,
+    PE_PREEMPT_RT = 3,
+} pe_preemption;
+
+/* ARCH_NEEDS_KMAP_HIGH_GET (arch/arm/include/asm/highmem.h) */
+typedef enum pe_high_get {
+    PE_HIGH_GET_ON = 0,
+    PE_HIGH_GET_ERRATUM = 1, /* not defined: ARM_ERRATA_798181 */
+    PE_HIGH_GET_DEBUG = 2,   /* answers NULL without a lock: DEBUG_HIGHMEM with a cache that does not alias */
+} pe_high_get;
+
+/* What is done about a sleeping lock below gup_fast. */
+typedef enum pe_remedy {
+    PE_REMEDY_NONE = 0,
+    PE_REMEDY_NO_HIGHPTE = 1,    /* HIGHPTE depends on !PREEMPT_RT (fedadc413723) */
+    PE_REMEDY_NO_FAST_GUP = 2,   /* no HAVE_GUP_FAST with both (the -rt patch queue) */
+    PE_REMEDY_TRYLOCK = 3,       /* a lock that is not free ends gup_fast, and the slow path does the rest */
+    PE_REMEDY_SKIP_HIGH_GET = 4, /* PIPT caches need no kmap_high_get */
+} pe_remedy;
+
+/* pe_kernel_config.flags */
+#define PE_KERNEL_HIGHMEM          0x0001
+#define PE_KERNEL_HIGHPTE          0x0002
+#define PE_KERNEL_THP              0x0004 /* TRANSPARENT_HUGEPAGE */
+#define PE_KERNEL_MEMCG            0x0008 /* struct page is 36 bytes, not 32 */
+#define PE_KERNEL_ZONE_DMA         0x0010 /* lowmem is ZONE_DMA, ZONE_NORMAL is empty */
+#define PE_KERNEL_SWIOTLB          0x0020 /* its buffer is taken when RAM reaches above 4 GB */
+#define PE_KERNEL_DEBUG_KMAP_LOCAL 0x0040 /* guard slots: 33 windows a CPU, every second one used */
+#define PE_KERNEL_TTBR0_PAN        0x0080 /* CPU_TTBR0_PAN: TTBR1 translates the kernel's half alone never */
+#define PE_KERNEL_FORCE            0x1000 /* build what Kconfig forbids, where the model can */
+#define PE_KERNEL_FUNCTIONAL       0x2000 /* nothing is billed */
+
+/* What a boot takes from memory before the allocator gets it; bytes.  mem_map, hash tables and page tables follow from
+ * the rest of the configuration. */
+typedef struct pe_kernel_boot {
+    uint64_t image_offset;  /* of _stext from PHYS_OFFSET */
+    uint64_t image_bytes;   /* _stext to _end */
+    uint64_t rodata_offset; /* of __start_rodata from PHYS_OFFSET: text ends, read-only data begins */
+    uint64_t init_offset;   /* of __init_begin from PHYS_OFFSET: read-only data ends */
+    uint64_t init_bytes;    /* given back after the boot */
+    uint64_t fdt_bytes;
+    uint64_t percpu_bytes;  /* of each CPU */
+    uint64_t swiotlb_bytes; /* of the buffer, without its slots */
+    uint64_t cma_bytes;     /* for DMA, lent to movable pages; counts as memory.  Where RAM reaches above 4 GB as many
+                             * bytes of highmem are lost (mm/cma.c tries there first and never gives them back) */
+} pe_kernel_boot;
+
+/* ---- kernel: instructions of its paths ---------------------------------------------------------------------- */
+
+/* Instructions in sixteenths.  The fields are the keys of pyemu/kernel/data/costs.toml, which gives each value with its
+ * source.  Memory touches, TLB maintenance and barriers are billed on top, by the core's parameters. */
+typedef struct pe_memory_costs {
+    uint32_t alloc_page;  /* alloc_pages of order 0, by way of the per-CPU lists */
+    uint32_t alloc_order; /* on top, for each order above 0 */
+    uint32_t free_page;
+    uint32_t clear_page; /* clear_page of 4 KB; 8 bytes are touched at a time */
+    uint32_t copy_page;
+} pe_memory_costs;
+
+typedef struct pe_kmap_costs {
+    uint32_t local_page_prot; /* __kmap_local_page_prot */
+    uint32_t local_pfn_prot;  /* __kmap_local_pfn_prot, without what is below */
+    uint32_t local_unmap;     /* kunmap_local_indexed of a window */
+    uint32_t local_unmap_low; /* of a lowmem address */
+    uint32_t set_pte;         /* set_pte_at and cpu_v7_set_pte_ext */
+    uint32_t migrate_disable;
+    uint32_t migrate_enable;
+    uint32_t high_get;        /* kmap_high_get, without its locks */
+    uint32_t page_address;    /* of a highmem page: the bucket and its list, without the lock */
+    uint32_t map_new_virtual; /* one slot looked at */
+    uint32_t high_unmap;      /* kunmap_high */
+    uint32_t switch_slot;     /* kmap_local_sched_out or _in of one window */
+} pe_kmap_costs;
+
+typedef struct pe_lock_costs {
+    uint32_t spin_lock; /* uncontended pair of lock and unlock; the exclusives are billed as locks */
+    uint32_t rt_lock;   /* the same of a sleeping spinlock_t */
+    uint32_t irqsave;   /* local_irq_save and _restore */
+    uint32_t rcu_read;  /* rcu_read_lock and _unlock */
+    uint32_t preempt;   /* preempt_disable and _enable */
+} pe_lock_costs;
+
+typedef struct pe_gup_costs {
+    uint32_t fast_call;      /* get_user_pages_fast to the first page and back, one PMD */
+    uint32_t fast_table;     /* each further PTE table */
+    uint32_t fast_page;      /* gup_fast_pte_range, a page */
+    uint32_t fast_pin_page;  /* on top, with FOLL_PIN */
+    uint32_t fast_leaf_call; /* as fast_call, where the first PMD is a block */
+    uint32_t fast_leaf_page; /* a page of a block */
+    uint32_t slow_call;      /* __gup_longterm_locked to the first page and back */
+    uint32_t slow_page;      /* follow_page_pte, without its window */
+    uint32_t slow_pin_page;  /* on top, with FOLL_PIN */
+    uint32_t put_page;
+    uint32_t unpin_page;
+} pe_gup_costs;
+
+typedef struct pe_process_costs {
+    uint32_t fault;       /* exception entry to handle_mm_fault and back */
+    uint32_t anon_page;   /* do_anonymous_page, without allocation, clearing and windows */
+    uint32_t cow_page;    /* do_wp_page, without allocation, copying and windows */
+    uint32_t flags_fault; /* access flag or dirty */
+    uint32_t pte_alloc;   /* __pte_alloc, without the page */
+    uint32_t pte_map;     /* pte_offset_map_lock and pte_unmap_unlock, without a window */
+    uint32_t pmd_walk;    /* a step from one PMD entry to the next */
+    uint32_t fork_call;   /* dup_mm, without VMAs and tables */
+    uint32_t fork_vma;
+    uint32_t fork_pte;      /* copy_present_pte */
+    uint32_t zap_pte;       /* zap_pte_range, a present entry */
+    uint32_t protect_pte;   /* change_pte_range */
+    uint32_t move_pte;      /* move_ptes */
+    uint32_t vma_operation; /* find, split, merge or insert one */
+    uint32_t switch_mm;     /* context_switch with a change of address space */
+    uint32_t table_free;    /* tlb_remove_table of one page */
+    uint32_t system_call;   /* entry and exit */
+} pe_process_costs;
+
+typedef struct pe_kernel_costs {
+    uint32_t cycles_per_insn; /* in sixteenths: of kernel code whose loads all hit L1 */
+    pe_memory_costs memory;
+    pe_kmap_costs kmap;
+    pe_lock_costs locks;
+    pe_gup_costs gup;
+    pe_process_costs process;
+} pe_kernel_costs;
+
+/* ---- kernel: a model ---------------------------------------------------------------------------------------- */
+
+typedef struct pe_kernel_config {
+    uint64_t ram_bytes; /* from PHYS_OFFSET on, which is PE_BOARD_RAM_BASE */
+    pe_kernel_tables tables;
+    pe_vmsplit vmsplit;
+    pe_preemption preemption;
+    pe_high_get high_get;
+    pe_remedy remedy;
+    uint32_t flags;         /* PE_KERNEL_* */
+    uint32_t cpus;          /* that are online: 1 to PE_MAX_CPUS */
+    uint32_t nr_cpus;       /* NR_CPUS: windows are laid out for so many */
+    uint64_t vmalloc_bytes; /* `vmalloc=`; 0: 240 MB */
+    pe_kernel_boot boot;
+    pe_timing timing;             /* of the bill; without a core an instruction takes one cycle */
+    const pe_core *core;          /* copied; may be NULL with PE_TIMING_OFF */
+    const pe_kernel_costs *costs; /* copied; may be NULL with PE_KERNEL_FUNCTIONAL */
+} pe_kernel_config;
+
+/* What Kconfig or arithmetic says against a configuration. */
+typedef struct pe_kernel_rule {
+    const char *symbol; /* "HIGHPTE" */
+    const char *rule;   /* "HIGHPTE depends on HIGHMEM && !PREEMPT_RT" */
+    const char *remedy; /* what would be right, in words */
+    bool forceable;     /* PE_KERNEL_FORCE builds it all the same */
+} pe_kernel_rule;
+
+/* The broken rules of a configuration, PE_KERNEL_FORCE ignored: up to max; returns how many there are. */
+size_t pe_kernel_config_rules(const pe_kernel_config *config, pe_kernel_rule *out, size_t max);
+/* PE_ERR_ARGUMENT with the first rule that stands against it, or with a value that is out of range. */
+pe_status pe_kernel_config_check(const pe_kernel_config *config, pe_error *err);
+
+/* Something that the boot took, or that has a fixed place; ends are the last byte. */
+typedef struct pe_kernel_range {
+    const char *name;
+    uint64_t start; /* physical, or virtual in pe_kernel_layout_areas */
+    uint64_t end;
+} pe_kernel_range;
+
+/* Addresses by configuration (FACTS of arch/arm/include/asm/memory.h, pgtable.h, highmem.h, fixmap.h). */
+typedef struct pe_kernel_layout {
+    uint64_t phys_offset;
+    uint64_t ram_end;      /* first byte behind RAM */
+    uint64_t lowmem_limit; /* first physical byte behind lowmem */
+    uint32_t page_offset;
+    uint32_t task_size;
+    uint32_t task_unmapped_base;
+    uint32_t modules_start, modules_end;
+    uint32_t pkmap_base;  /* 0 without highmem */
+    uint32_t high_memory; /* first virtual byte behind lowmem */
+    uint32_t vmalloc_start, vmalloc_end;
+    uint32_t fdt_base, fdt_bytes;
+    uint32_t fixaddr_start, fixaddr_top;
+    uint32_t vectors_base;
+    uint32_t kmap_slots; /* KM_MAX_IDX */
+    uint32_t struct_page_bytes;
+    uint64_t fdt_pa;     /* of the device tree */
+    uint64_t swapper_pa; /* swapper_pg_dir */
+    uint64_t mem_map_pa;
+    uint32_t mem_map_va;
+    uint64_t mem_map_bytes;
+} pe_kernel_layout;
+
+/* Without a model: what the configuration makes of the address space and of lowmem. */
+pe_status pe_kernel_layout_of(const pe_kernel_config *config, pe_kernel_layout *out, pe_error *err);
+/* Virtual areas, ordered by start ("modules", "PKMAP", "lowmem", "vmalloc", ...); up to max, returns how many. */
+size_t pe_kernel_layout_areas(const pe_kernel_layout *layout, pe_kernel_range *out, size_t max);
+
+/* RAM of mem has to cover ram_bytes from PHYS_OFFSET on, in one segment, all zero.  mem is borrowed, and must live as
+ * long as the model; machine may be NULL, otherwise mem is its memory and hosted programs run on its CPUs: the bill
+ * then goes to its ledger, caches and TLBs. */
+pe_kernel *pe_kernel_new(const pe_kernel_config *config, pe_mem *mem, pe_machine *machine, pe_error *err);
+void pe_kernel_free(pe_kernel *kernel);
+/* The configuration in force: remedies applied, defaults filled in.  Borrowed. */
+const pe_kernel_config *pe_kernel_configuration(const pe_kernel *kernel);
+const pe_kernel_layout *pe_kernel_layout_read(const pe_kernel *kernel);
+/* The registers with which a CPU translates now: those of its task, or of init_mm alone. */
+pe_status pe_kernel_cpu_regime(const pe_kernel *kernel, uint32_t cpu, pe_regime *out, pe_error *err);
+uint32_t pe_kernel_pageblock_order(const pe_kernel *kernel);
+/* What the boot took from memory, ordered by start; up to max, returns how many there are. */
+size_t pe_kernel_reservations(const pe_kernel *kernel, pe_kernel_range *out, size_t max);
+
+/* What the hardware is to see of a Linux PTE: the entry as it is stored (LPAE), or its copy at +2048 (classic). global:
+ * an address of the kernel. */
+uint64_t pe_kernel_hardware_pte(pe_kernel_tables tables, uint64_t pte, bool global);
+
+/* ---- kernel: the bill --------------------------------------------------------------------------------------- */
+
+/* NULL with PE_KERNEL_FUNCTIONAL; borrowed.  Those of the machine where there is one with a cycle model. */
+const pe_ledger *pe_kernel_ledger(const pe_kernel *kernel);
+const pe_caches *pe_kernel_caches(const pe_kernel *kernel);
+pe_tlb *pe_kernel_tlb(pe_kernel *kernel, uint32_t cpu);
+
+/* Operations since the model was made, all CPUs together. */
+typedef struct pe_kernel_stats {
+    uint64_t pages_allocated; /* frames, by alloc_pages */
+    uint64_t pages_freed;
+    uint64_t alloc_failures;
+    uint64_t alloc_fallback_zone; /* from a lower zone than the first of the zonelist */
+    uint64_t alloc_fallback_type; /* from the free lists of another migrate type */
+    uint64_t pageblocks_stolen;   /* pageblocks that changed their migrate type */
+    uint64_t pages_cleared;
+    uint64_t pages_copied;
+    uint64_t pte_tables_low; /* PTE pages made, by zone */
+    uint64_t pte_tables_high;
+    uint64_t pte_maps;    /* pte_offset_map */
+    uint64_t pte_windows; /* of them through a kmap_local window */
+    uint64_t kmap_local;  /* windows made */
+    uint64_t kmap_local_depth_max;
+    uint64_t kmap_high;         /* kmap() of a highmem page */
+    uint64_t kmap_high_new;     /* of them that took a new slot */
+    uint64_t kmap_high_flushes; /* wrap-arounds */
+    uint64_t kmap_high_waits;
+    uint64_t kmap_high_get;
+    uint64_t kmap_high_get_hits;
+    uint64_t tlbi_local;
+    uint64_t tlbi_broadcast;
+    uint64_t dsb;
+    uint64_t isb;
+    uint64_t lock_acquisitions;
+    uint64_t lock_contended;
+    uint64_t faults;
+    uint64_t faults_anon;
+    uint64_t faults_huge;
+    uint64_t faults_cow;
+    uint64_t faults_cow_reused; /* the last user writes in place */
+    uint64_t faults_flags;      /* young or dirty */
+    uint64_t faults_bad;        /* ended in a signal */
+    uint64_t forks;
+    uint64_t exits;
+    uint64_t gup_fast_pages;
+    uint64_t gup_slow_pages;
+    uint64_t gup_fast_stops; /* calls that went on by the slow path */
+    uint64_t unpinned_pages;
+    uint64_t thp_splits;
+    uint64_t tables_freed; /* through an RCU batch */
+    uint64_t table_batches;
+    uint64_t context_switches;
+    uint64_t asid_rollovers;
+} pe_kernel_stats;
+void pe_kernel_read_stats(const pe_kernel *kernel, pe_kernel_stats *out);
+
+/* ---- kernel: page frames and zones -------------------------------------------------------------------------- */
+
+typedef enum pe_zone {
+    PE_ZONE_DMA = 0,
+    PE_ZONE_NORMAL = 1,
+    PE_ZONE_HIGHMEM = 2,
+} pe_zone;
+#define PE_ZONES 3
+
+typedef enum pe_migrate_type {
+    PE_MIGRATE_UNMOVABLE = 0,
+    PE_MIGRATE_MOVABLE = 1,
+    PE_MIGRATE_RECLAIMABLE = 2,
+    PE_MIGRATE_CMA = 3,
+} pe_migrate_type;
+#define PE_MIGRATE_TYPES 4
+#define PE_PAGE_ORDERS   12 /* 4 KB to 8 MB: ARCH_FORCE_MAX_ORDER of multi-platform kernels */
+
+/* Which memory an allocation may take. */
+#define PE_GFP_HIGHMEM     0x01
+#define PE_GFP_MOVABLE     0x02
+#define PE_GFP_RECLAIMABLE 0x04
+#define PE_GFP_ZERO        0x08
+#define PE_GFP_HIGH        0x10 /* may go below the min watermark */
+#define PE_GFP_COMP        0x20 /* one large folio */
+#define PE_GFP_DMA         0x40
+
+/* pe_page_info.flags */
+#define PE_PG_RESERVED   0x0001 /* taken by the boot */
+#define PE_PG_BUDDY      0x0002 /* first page of a free block */
+#define PE_PG_HEAD       0x0004 /* of a large folio */
+#define PE_PG_TAIL       0x0008
+#define PE_PG_TABLE      0x0010 /* a page table */
+#define PE_PG_ANON       0x0020
+#define PE_PG_EXCLUSIVE  0x0040 /* AnonExclusive */
+#define PE_PG_REFERENCED 0x0080
+#define PE_PG_DIRTY      0x0100
+#define PE_PG_PINNABLE   0x0200 /* may be pinned for long: not CMA */
+#define PE_PG_BACKED     0x0400 /* was written: has to be cleared before it is used again */
+#define PE_PG_ZERO       0x0800 /* the zero page */
+#define PE_PG_SLAB       0x1000 /* other data of the kernel: first levels, stacks */
+
+typedef struct pe_page_info {
+    uint64_t pfn;
+    int32_t refcount;
+    int32_t mapcount; /* page-table entries that map it */
+    int32_t pincount; /* of a large folio's head */
+    uint32_t flags;   /* PE_PG_* */
+    uint32_t order;   /* of the free block or large folio that it begins */
+    uint64_t head;    /* pfn of the folio's head */
+    pe_zone zone;
+    pe_migrate_type migrate_type; /* of its pageblock */
+    bool free;
+} pe_page_info;
+
+typedef struct pe_zone_info {
+    const char *name; /* "DMA", "Normal", "HighMem" */
+    uint64_t start_pfn;
+    uint64_t spanned, present, managed, cma; /* pages */
+    uint64_t free, free_cma;
+    uint64_t min, low, high;     /* watermarks */
+    uint64_t protection[3];      /* lowmem_reserve against allocations of each zone */
+    uint64_t free_blocks[4][12]; /* by migrate type and order */
+    uint64_t pageblocks[4];      /* by migrate type */
+    uint64_t page_tables;        /* frames in use as tables, by zone */
+    uint64_t kernel_stack, slab, anon, shmem, mapped;
+} pe_zone_info;
+
+/* /proc/meminfo, in pages. */
+typedef struct pe_meminfo {
+    uint64_t mem_total, mem_free, mem_available;
+    uint64_t high_total, high_free, low_total, low_free;
+    uint64_t cma_total, cma_free;
+    uint64_t page_tables, kernel_stack, slab;
+    uint64_t anon_pages, anon_huge_pages, mapped, shmem;
+    uint64_t vmalloc_total;
+    uint64_t min_free;
+} pe_meminfo;
+
+/* 2^order pages that touch; `pfn` is the first.  PE_ERR_MEMORY, of the guest, when no zone has them. */
+pe_status pe_kernel_alloc_pages(pe_kernel *kernel, uint32_t order, uint32_t gfp, uint32_t *pfn, pe_error *err);
+/* count allocations of an order; returns how many could be made. */
+size_t pe_kernel_alloc_bulk(pe_kernel *kernel, uint32_t order, uint32_t gfp, uint32_t *pfn, size_t count);
+/* Drops a reference of what pe_kernel_alloc_pages gave.  PE_ERR_ARGUMENT where the page is no such one. */
+pe_status pe_kernel_free_pages(pe_kernel *kernel, uint32_t pfn, uint32_t order, pe_error *err);
+pe_status pe_kernel_page(const pe_kernel *kernel, uint64_t pfn, pe_page_info *out, pe_error *err);
+pe_status pe_kernel_zone(const pe_kernel *kernel, pe_zone zone, pe_zone_info *out, pe_error *err);
+void pe_kernel_meminfo(const pe_kernel *kernel, pe_meminfo *out);
+/* Counts every frame anew and compares with lists and counters; PE_ERR_STATE with what does not agree. */
+pe_status pe_kernel_check(const pe_kernel *kernel, pe_error *err);
+
+/* ---- kernel: execution context, locks and reports ----------------------------------------------------------- */
+
+/* The model's functions, as they stand in a call chain. */
+typedef enum pe_kernel_function {
+    PE_FN_GET_USER_PAGES_FAST = 0,
+    PE_FN_PIN_USER_PAGES_FAST = 1,
+    PE_FN_GUP_FAST_FALLBACK = 2,
+    PE_FN_GUP_FAST = 3,
+    PE_FN_GUP_FAST_PGD_RANGE = 4,
+    PE_FN_GUP_FAST_PMD_LEAF = 5,
+    PE_FN_GUP_FAST_PTE_RANGE = 6,
+    PE_FN_GET_USER_PAGES = 7, /* __get_user_pages */
+    PE_FN_FOLLOW_PAGE_PTE = 8,
+    PE_FN_HANDLE_MM_FAULT = 9,
+    PE_FN_DO_ANONYMOUS_PAGE = 10,
+    PE_FN_DO_WP_PAGE = 11,
+    PE_FN_COPY_PTE_RANGE = 12,
+    PE_FN_ZAP_PTE_RANGE = 13,
+    PE_FN_CHANGE_PTE_RANGE = 14,
+    PE_FN_MOVE_PTES = 15,
+    PE_FN_SPLIT_HUGE_PMD = 16,
+    PE_FN_PTE_OFFSET_MAP = 17, /* __pte_offset_map */
+    PE_FN_KMAP_LOCAL_PAGE_PROT = 18,
+    PE_FN_KMAP_LOCAL_PFN_PROT = 19,
+    PE_FN_KUNMAP_LOCAL = 20,
+    PE_FN_KMAP_HIGH_GET = 21,
+    PE_FN_KMAP_HIGH = 22,
+    PE_FN_KUNMAP_HIGH = 23,
+    PE_FN_PAGE_ADDRESS = 24,
+    PE_FN_SPIN_LOCK = 25, /* rt_spin_lock under PREEMPT_RT */
+    PE_FN_CLEAR_HIGHPAGE = 26,
+    PE_FN_COPY_HIGHPAGE = 27,
+    PE_FN_ALLOC_PAGES = 28,
+    PE_FN_DUP_MMAP = 29,
+    PE_FN_EXIT_MMAP = 30,
+    PE_FN_SCHEDULE = 31,
+    PE_FN_KMAP_LOCAL_SCHED_OUT = 32,
+    PE_FN_KMAP_LOCAL_SCHED_IN = 33,
+    PE_FN_PERF_GET_PAGE_SIZE = 34,
+    PE_FN_FUTEX_KEY = 35, /* get_futex_key */
+    PE_FN_SYSTEM_CALL = 36,
+    PE_FN_DATA_ABORT = 37,
+    PE_FN_DO_FORK = 38, /* kernel_clone */
+} pe_kernel_function;
+#define PE_FUNCTIONS 39
+const char *pe_kernel_function_name(pe_kernel_function function); /* "gup_fast_pte_range"; NULL past the end */
+
+typedef enum pe_lock {
+    PE_LOCK_KMAP = 0,         /* kmap_lock */
+    PE_LOCK_PAGE_ADDRESS = 1, /* page_address_htable[n].lock */
+    PE_LOCK_PAGE_TABLE = 2,   /* ptl */
+    PE_LOCK_INIT_MM = 3,      /* init_mm.page_table_lock */
+    PE_LOCK_ZONE = 4,         /* zone->lock */
+    PE_LOCK_PKMAP_WAIT = 5,   /* pkmap_map_wait */
+    PE_LOCK_CPU_ASID = 6,     /* cpu_asid_lock: raw */
+    PE_LOCK_RQ = 7,           /* rq->lock: raw */
+    PE_LOCK_MMAP = 8,         /* mmap_lock: sleeps on every kernel */
+} pe_lock;
+#define PE_LOCKS 9
+const char *pe_lock_name(pe_lock lock); /* "kmap_lock"; NULL past the end */
+
+typedef enum pe_report_kind {
+    PE_REPORT_SLEEPING_FUNCTION = 0,    /* "sleeping function called from invalid context" */
+    PE_REPORT_SCHEDULING_ATOMIC = 1,    /* "scheduling while atomic": it really had to wait */
+    PE_REPORT_KMAP_LIFO = 2,            /* a window unmapped that is not the last one made */
+    PE_REPORT_KMAP_DEPTH = 3,           /* more windows than KM_MAX_IDX: a BUG */
+    PE_REPORT_KMAP_LEAK = 4,            /* a task forked with a window open */
+    PE_REPORT_KMAP_NOT_EMPTY = 5,       /* the window's PTE is in use: a BUG */
+    PE_REPORT_HARDIRQ_WITH_IRQS_ON = 6, /* kmap_local in hard-irq context with interrupts enabled */
+    PE_REPORT_TRYLOCK_IN_HARDIRQ = 7,   /* rtmutex trylock in hard-irq context */
+    PE_REPORT_UNBALANCED = 8,           /* preempt count, RCU or migrate_disable below zero */
+    PE_REPORT_BAD_PMD = 9,              /* a block for an address of the kernel, or a PMD entry that is no table */
+    PE_REPORT_KMAP_ADDRESS = 10,        /* kunmap_local of what is no kernel address */
+} pe_report_kind;
+#define PE_REPORT_KINDS 11
+
+#define PE_REPORT_CHAIN 24
+#define PE_REPORT_HELD  8
+/* The fields of the kernel's own message (kernel/sched/core.c, __might_resched). */
+typedef struct pe_kernel_report {
+    uint64_t count; /* of the same kind, lock and chain; the rest is that of the first */
+    pe_report_kind kind;
+    uint32_t lock; /* pe_lock; PE_LOCKS: none */
+    uint32_t cpu;
+    uint32_t pid;
+    char name[16];
+    bool blocked; /* another held the lock: the task really had to sleep */
+    bool in_hardirq;
+    bool irqs_disabled;
+    uint32_t preempt_count, preempt_expected;
+    uint32_t rcu_depth, rcu_expected;
+    uint32_t migrate_disabled;
+    uint32_t value; /* of the kind: the depth, the address */
+    uint32_t held;  /* locks held, outermost first */
+    uint8_t locks[8];
+    uint32_t depth;    /* of the chain, outermost first */
+    uint8_t chain[24]; /* pe_kernel_function */
+} pe_kernel_report;
+
+#define PE_REPORTS_KEPT 64 /* different ones; later ones are only counted */
+/* Reports in the order of their first occurrence: up to max; returns how many are kept. */
+size_t pe_kernel_reports(const pe_kernel *kernel, pe_kernel_report *out, size_t max);
+/* How many of a kind there were, and how many of those would really have blocked. */
+uint64_t pe_kernel_report_count(const pe_kernel *kernel, pe_report_kind kind, uint64_t *blocked);
+void pe_kernel_reports_clear(pe_kernel *kernel);
+
+typedef struct pe_kernel_context {
+    uint32_t cpu;
+    uint32_t pid;
+    bool irqs_disabled;
+    bool in_hardirq;
+    uint32_t preempt_count;
+    uint32_t rcu_depth;
+    uint32_t migrate_disabled;
+    uint32_t kmap_depth; /* windows of the current task */
+    uint32_t held;
+    uint8_t locks[8];
+} pe_kernel_context;
+pe_status pe_kernel_context_read(const pe_kernel *kernel, uint32_t cpu, pe_kernel_context *out, pe_error *err);
+
+/* What a caller of the modelled functions may have done before. */
+typedef enum pe_context_change {
+    PE_CONTEXT_IRQ_DISABLE = 0, /* local_irq_disable; nests */
+    PE_CONTEXT_IRQ_ENABLE = 1,
+    PE_CONTEXT_PREEMPT_DISABLE = 2,
+    PE_CONTEXT_PREEMPT_ENABLE = 3,
+    PE_CONTEXT_RCU_LOCK = 4,
+    PE_CONTEXT_RCU_UNLOCK = 5,
+    PE_CONTEXT_MIGRATE_DISABLE = 6,
+    PE_CONTEXT_MIGRATE_ENABLE = 7,
+    PE_CONTEXT_HARDIRQ_ENTER = 8, /* interrupts are off in it */
+    PE_CONTEXT_HARDIRQ_EXIT = 9,
+} pe_context_change;
+/* Changes the context of the CPU that runs.  PE_ERR_STATE where it would not balance. */
+pe_status pe_kernel_context_change(pe_kernel *kernel, pe_context_change change, pe_error *err);
+/* Another task of another CPU takes or gives back a lock, so that whoever wants it meanwhile has to wait. */
+pe_status pe_kernel_lock_occupy(pe_kernel *kernel, pe_lock lock, bool occupied, pe_error *err);
+
+/* ---- kernel: windows ---------------------------------------------------------------------------------------- */
+
+/* A window of a CPU, as guest RAM has it. */
+typedef struct pe_kmap_slot {
+    uint32_t va;
+    uint64_t pte; /* 0: empty */
+    uint64_t pfn;
+    bool guard; /* stays empty: DEBUG_KMAP_LOCAL */
+} pe_kmap_slot;
+
+typedef struct pe_pkmap_slot {
+    uint32_t va;
+    uint32_t count; /* pkmap_count */
+    uint64_t pte;
+    uint64_t pfn;
+} pe_pkmap_slot;
+
+/* What the CPU that runs does, as its task.  A report of the model is no error; a mapping that fails has address 0: the
+ * depth limit, a window that is in use, a lock that PE_REMEDY_TRYLOCK did not get.  PE_ERR_ARGUMENT where there is no
+ * such frame. */
+pe_status pe_kernel_kmap_local(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+void pe_kernel_kunmap_local(pe_kernel *kernel, uint32_t va);
+pe_status pe_kernel_kmap_atomic(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+void pe_kernel_kunmap_atomic(pe_kernel *kernel, uint32_t va);
+/* kmap(); with address 0 all slots are in use, and the task waits: it calls again once kunmap has woken it. */
+pe_status pe_kernel_kmap(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+/* woken: room for max pids, those that kunmap wakes; count: how many it woke. */
+pe_status pe_kernel_kunmap(pe_kernel *kernel, uint32_t pfn, uint32_t *woken, uint32_t max, uint32_t *count,
+                           pe_error *err);
+/* Who waits for a slot of PKMAP, first come first: up to max; returns how many. */
+size_t pe_kernel_kmap_waiting(const pe_kernel *kernel, uint32_t *pids, size_t max);
+/* 0: not mapped. */
+pe_status pe_kernel_page_address(pe_kernel *kernel, uint32_t pfn, uint32_t *va, pe_error *err);
+/* The windows of a CPU, slot 0 first: up to max; returns how many there are (KM_MAX_IDX; 0: no such CPU). */
+size_t pe_kernel_kmap_slots(const pe_kernel *kernel, uint32_t cpu, pe_kmap_slot *out, size_t max);
+/* The 512 slots of PKMAP, or 0 without highmem. */
+size_t pe_kernel_pkmap_slots(const pe_kernel *kernel, pe_pkmap_slot *out, size_t max);
+
+/* ---- kernel: processes -------------------------------------------------------------------------------------- */
+
+#define PE_MMAP_SHARED          0x01
+#define PE_MMAP_PRIVATE         0x02
+#define PE_MMAP_FIXED           0x10
+#define PE_MMAP_ANONYMOUS       0x20
+#define PE_MMAP_GROWSDOWN       0x100 /* a stack: grows down to an access, 8 MB at most */
+#define PE_MMAP_NORESERVE       0x4000
+#define PE_MMAP_POPULATE        0x8000
+#define PE_MMAP_HUGEPAGE        0x10000 /* as MADV_HUGEPAGE after it */
+#define PE_MMAP_NOHUGEPAGE      0x20000
+#define PE_MMAP_FIXED_NOREPLACE 0x100000
+
+/* /sys/kernel/mm/transparent_hugepage/enabled.  Read faults get huge pages too (use_zero_page 0). */
+typedef enum pe_thp {
+    PE_THP_NEVER = 0,
+    PE_THP_MADVISE = 1, /* at first */
+    PE_THP_ALWAYS = 2,
+} pe_thp;
+
+typedef struct pe_area_info {
+    uint32_t start, end; /* end is the first byte behind it */
+    uint32_t prot;       /* PE_PROT_* */
+    uint32_t flags;      /* PE_MMAP_* */
+    uint32_t rss;        /* pages present */
+} pe_area_info;
+
+typedef struct pe_task_info {
+    uint32_t pid, parent;
+    char name[16];
+    bool running, exited;
+    int32_t exit_status;
+    uint32_t cpu;
+    uint64_t pgd_pa; /* 0: no address space */
+    uint32_t asid;
+    uint32_t areas;
+    uint32_t pte_tables, pmd_tables; /* pages */
+    uint32_t anon, huge, shared;     /* pages mapped */
+    uint32_t kmap_depth;
+} pe_task_info;
+
+/* What became of an access. */
+typedef struct pe_fault_result {
+    uint64_t pa;      /* of the address, when signal is 0 */
+    uint32_t signal;  /* 0, or SIGSEGV 11, SIGBUS 7, SIGKILL 9 (no memory) */
+    uint32_t code;    /* SEGV_MAPERR 1, SEGV_ACCERR 2 */
+    uint32_t faults;  /* taken on the way, 0 where the tables allowed it at once */
+    uint32_t address; /* that faulted */
+} pe_fault_result;
+
+/* Whatever a task does runs on its CPU, and switches to it first.  PE_ERR_ARGUMENT, PE_ERR_STATE: no such task, or one
+ * that has exited.  What the kernel answers is in `result`: a value, or a negative errno. */
+
+/* A task of no parent with an empty address space, of CPU `cpu`; its pid. */
+pe_status pe_kernel_spawn(pe_kernel *kernel, const char *name, uint32_t cpu, int64_t *result, pe_error *err);
+pe_status pe_kernel_fork(pe_kernel *kernel, uint32_t pid, int64_t *result, pe_error *err);
+/* The task is gone at once, or when its parent waits for it. */
+pe_status pe_kernel_exit(pe_kernel *kernel, uint32_t pid, int32_t status, pe_error *err);
+/* The pid that was reaped, 0 where no child has exited yet; child 0: any. */
+pe_status pe_kernel_wait(pe_kernel *kernel, uint32_t pid, uint32_t child, int32_t *status, int64_t *result,
+                         pe_error *err);
+/* Makes a task the one that runs on a CPU, and that CPU the one that runs; pid 0: its idle task. */
+pe_status pe_kernel_switch(pe_kernel *kernel, uint32_t pid, uint32_t cpu, pe_error *err);
+/* prot: PE_PROT_*, flags: PE_MMAP_*. */
+pe_status pe_kernel_mmap(pe_kernel *kernel, uint32_t pid, uint32_t addr, uint32_t bytes, uint32_t prot, uint32_t flags,
+                         int64_t *result, pe_error *err);
+pe_status pe_kernel_munmap(pe_kernel *kernel, uint32_t pid, uint32_t addr, uint32_t bytes, int64_t *result,
+                           pe_error *err);
+pe_status pe_kernel_mprotect(pe_kernel *kernel, uint32_t pid, uint32_t addr, uint32_t bytes, uint32_t prot,
+                             int64_t *result, pe_error *err);
+/* advice: MADV_DONTNEED 4, MADV_HUGEPAGE 14, MADV_NOHUGEPAGE 15 */
+pe_status pe_kernel_madvise(pe_kernel *kernel, uint32_t pid, uint32_t addr, uint32_t bytes, uint32_t advice,
+                            int64_t *result, pe_error *err);
+/* flags: MREMAP_MAYMOVE 1, MREMAP_FIXED 2 */
+pe_status pe_kernel_mremap(pe_kernel *kernel, uint32_t pid, uint32_t addr, uint32_t old_bytes, uint32_t bytes,
+                           uint32_t flags, uint32_t new_addr, int64_t *result, pe_error *err);
+pe_status pe_kernel_brk(pe_kernel *kernel, uint32_t pid, uint32_t brk, int64_t *result, pe_error *err);
+/* Where the heap begins, as a program's loader decides: before any pe_kernel_brk. */
+pe_status pe_kernel_set_start_brk(pe_kernel *kernel, uint32_t pid, uint32_t start_brk, pe_error *err);
+pe_status pe_kernel_set_thp(pe_kernel *kernel, pe_thp thp, pe_error *err);
+
+/* One access from user mode in each stride of [addr, addr + bytes), by the task's tables, with the faults that it
+ * takes.  touched: how many were made before one ended in a signal, which out describes; otherwise out is of the last,
+ * with the faults of all. */
+pe_status pe_kernel_touch(pe_kernel *kernel, uint32_t pid, uint32_t addr, uint32_t bytes, uint32_t stride,
+                          pe_access access, uint64_t *touched, pe_fault_result *out, pe_error *err);
+/* The same, with the bytes; done: how many were copied. */
+pe_status pe_kernel_user_read(pe_kernel *kernel, uint32_t pid, uint32_t addr, void *buf, uint32_t bytes, uint32_t *done,
+                              pe_fault_result *out, pe_error *err);
+pe_status pe_kernel_user_write(pe_kernel *kernel, uint32_t pid, uint32_t addr, const void *buf, uint32_t bytes,
+                               uint32_t *done, pe_fault_result *out, pe_error *err);
+
+/* Ordered by address: up to max, returns how many there are; 0 where there is no such address space. */
+size_t pe_kernel_areas(const pe_kernel *kernel, uint32_t pid, pe_area_info *out, size_t max);
+/* Ordered by pid, those that have exited and wait for their parent included: up to max, returns how many there are. */
+size_t pe_kernel_tasks(const pe_kernel *kernel, pe_task_info *out, size_t max);
+pe_status pe_kernel_task(const pe_kernel *kernel, uint32_t pid, pe_task_info *out, pe_error *err);
+/* The registers with which the task's tables translate. */
+pe_status pe_kernel_task_regime(const pe_kernel *kernel, uint32_t pid, pe_regime *out, pe_error *err);
+/* Tables that wait for an RCU grace period. */
+uint32_t pe_kernel_tables_waiting(const pe_kernel *kernel);
+
+/* ---- kernel: get_user_pages --------------------------------------------------------------------------------- */
+
+typedef enum pe_gup_call {
+    PE_GUP_FAST = 0,      /* get_user_pages_fast */
+    PE_GUP_FAST_ONLY = 1, /* get_user_pages_fast_only */
+    PE_PIN_FAST = 2,      /* pin_user_pages_fast */
+    PE_PIN_FAST_ONLY = 3,
+    PE_GUP = 4, /* get_user_pages */
+    PE_PIN = 5, /* pin_user_pages */
+    PE_PIN_LONGTERM = 6,
+} pe_gup_call;
+#define PE_GUP_CALLS 7
+
+/* gup_flags, as FOLL_* of include/linux/mm_types.h */
+#define PE_FOLL_WRITE    0x001
+#define PE_FOLL_FORCE    0x008
+#define PE_FOLL_NOFAULT  0x020
+#define PE_FOLL_LONGTERM 0x100
+
+/* Why the fast walk ended before its last page, in the order of its checks (mm/gup.c). */
+typedef enum pe_gup_stop {
+    PE_GUP_STOP_NONE = 0,
+    PE_GUP_STOP_NO_FAST_GUP = 1, /* compiled out: classic tables, a remedy */
+    PE_GUP_STOP_SEQCOUNT = 2,    /* fork write-protects */
+    PE_GUP_STOP_PGD_NONE = 3,
+    PE_GUP_STOP_PMD_ABSENT = 4,
+    PE_GUP_STOP_PMD_ACCESS = 5,
+    PE_GUP_STOP_PTE_TABLE = 6, /* pte_offset_map gave none, or a lock was not free */
+    PE_GUP_STOP_PTE_ACCESS = 7,
+    PE_GUP_STOP_PTE_SPECIAL = 8,
+    PE_GUP_STOP_FOLIO = 9,    /* no reference to be had */
+    PE_GUP_STOP_CHANGED = 10, /* PMD or PTE is not what was read */
+    PE_GUP_STOP_NOT_ALLOWED = 11,
+    PE_GUP_STOP_UNSHARE = 12,
+    PE_GUP_STOP_PIN_LONGTERM = 13,
+} pe_gup_stop;
+
+typedef struct pe_gup_result {
+    int32_t pages; /* got; or a negative errno when there is none */
+    uint32_t fast; /* of them by the fast walk */
+    pe_gup_stop stop;
+    uint32_t stop_address;
+    uint32_t windows; /* highmem PTE tables mapped by the fast walk */
+    uint32_t reports; /* made in this call */
+} pe_gup_result;
+
+/* mm/gup_test.c, struct gup_test. */
+typedef struct pe_gup_test {
+    uint64_t get_delta_usec;
+    uint64_t put_delta_usec;
+    uint64_t addr;
+    uint64_t size;
+    uint32_t nr_pages_per_call;
+    uint32_t gup_flags;
+    uint32_t test_flags;
+    uint32_t which_pages[8];
+} pe_gup_test;
+
+/* Pages of the address space that runs on the CPU, a number of them a call, as gup_test asks for them: until a call
+ * gets less than it asked for.  pfns: room for nr_pages (1 to 2^20).  PE_ERR_STATE where a kernel thread runs. */
+pe_status pe_kernel_gup(pe_kernel *kernel, pe_gup_call call, uint32_t addr, uint32_t nr_pages, uint32_t pages_per_call,
+                        uint32_t gup_flags, uint32_t *pfns, pe_gup_result *out, pe_error *err);
+/* put_page and unpin_user_pages: references of pages that pe_kernel_gup gave.  PE_ERR_STATE at the first page that has
+ * none to give back; those before it are done. */
+pe_status pe_kernel_gup_put(pe_kernel *kernel, const uint32_t *pfns, size_t count, pe_error *err);
+pe_status pe_kernel_unpin(pe_kernel *kernel, const uint32_t *pfns, size_t count, pe_error *err);
+
+typedef struct pe_gup_test_result {
+    pe_gup_result gup;
+    uint64_t get_cycles, put_cycles;
+    uint64_t get_instructions, put_instructions;
+} pe_gup_test_result;
+
+/* mm/gup_test.c: gets test->size bytes from test->addr on and puts them back.  The times are those of the bill at the
+ * core's clock; 0 without a core. */
+pe_status pe_kernel_gup_test(pe_kernel *kernel, pe_gup_call call, pe_gup_test *test, pe_gup_test_result *out,
+                             pe_error *err);
+
+/* What another CPU does at an address while the next fast walk is between its two looks at the entry; it is undone when
+ * the walk is over. */
+typedef enum pe_gup_race {
+    PE_GUP_RACE_PTE = 0,    /* mprotect has cleared the entry, to write it again */
+    PE_GUP_RACE_PMD = 1,    /* the same of the PMD entry */
+    PE_GUP_RACE_FORK = 2,   /* fork write-protects: write_protect_seq */
+    PE_GUP_RACE_FREEZE = 3, /* a split holds the folio frozen: no references */
+} pe_gup_race;
+pe_status pe_kernel_gup_race(pe_kernel *kernel, pe_gup_race race, uint32_t addr, pe_error *err);
+
+/* ---- kernel: hosted programs -------------------------------------------------------------------------------- */
+
+/* A program in user mode on the machine, whose kernel is the model: aborts, system calls and undefined instructions
+ * come here, not to vectors. */
+typedef struct pe_program_segment {
+    uint32_t va;
+    uint32_t memory_bytes; /* zero behind the data */
+    uint32_t prot;         /* PE_PROT_* */
+    uint32_t data_bytes;
+    const void *data;
+} pe_program_segment;
+
+typedef struct pe_program {
+    const char *name;
+    const pe_program_segment *segments; /* by address */
+    size_t segment_count;
+    uint32_t entry;    /* bit 0: in Thumb state */
+    const void *stack; /* what lies at the stack pointer: argc, argv and so on up to the top */
+    size_t stack_bytes;
+} pe_program;
+
+/* Why a program was ended by a signal. */
+#define PE_PROGRAM_DEATHS 8
+typedef struct pe_program_death {
+    uint32_t pid;
+    char name[16];
+    uint32_t signal, code; /* si_signo, si_code */
+    uint32_t address;      /* si_addr */
+    bool fetch, write;
+    uint32_t r[16];
+    uint32_t cpsr;
+    char walk[512]; /* what the tables said of the address, as pe_walk_describe has it; empty without a fault of them */
+} pe_program_death;
+
+/* The first byte behind the stack of a program. */
+uint32_t pe_kernel_program_stack_top(const pe_kernel *kernel);
+/* Loads a program into a task of its own; pe_machine_run then runs it, and ends with PE_STOP_EXIT and its exit status,
+ * or 128 and the signal.  The machine has to be reset before the model is made.  PE_ERR_MEMORY: of the guest. */
+pe_status pe_kernel_program_start(pe_kernel *kernel, const pe_program *program, uint32_t *pid, pe_error *err);
+/* Those of all its processes, first come: up to max; returns how many are kept. */
+size_t pe_kernel_program_deaths(const pe_kernel *kernel, pe_program_death *out, size_t max);
+/* Numbers of system calls that were answered with ENOSYS because there is no such one here. */
+size_t pe_kernel_program_unknown_calls(const pe_kernel *kernel, uint32_t *out, size_t max);
+
 #endif

@@ -264,13 +264,20 @@ static void align_hook(uc_engine *uc, uint64_t address, uint32_t size, void *use
     if (!decode(cpu, &d, insn, &access) || !is_misaligned(cpu, &access) || debug_stops_at(cpu, d.pc)) {
         return;
     }
-    const uint32_t cpsr = cpu_reg(cpu, UC_ARM_REG_CPSR);
-    const uint32_t condition = !d.thumb ? insn >> 28 : cpsr & CPSR_IT ? it_state(cpsr) >> 4 : 14;
-    if (condition < 14 && !condition_holds(condition, cpsr)) {
+    const uint32_t condition = d.thumb ? 14 : insn >> 28; /* the engine has looked at IT blocks */
+    if (condition < 14 && !condition_holds(condition, cpu_reg(cpu, UC_ARM_REG_CPSR))) {
+        return;
+    }
+    if (!run_find_it_state(cpu, d.pc)) {
         return;
     }
     const pe_translation fault = {.fault = PE_FAULT_ALIGNMENT};
     exception_abort(cpu, access.store ? PE_WRITE : PE_READ, access.address, &fault);
+    if (!d.thumb) {
+        hosted_leave(cpu);
+    } else if (cpu->end == END_HOSTED) {
+        cpu->deadline = 0; /* a stop within an IT block would be taken back: the next block hook stops */
+    }
 }
 
 void align_update(pe_cpu *cpu)

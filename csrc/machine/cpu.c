@@ -64,6 +64,20 @@ void cpu_load_regime(pe_cpu *cpu)
     }
 }
 
+void cpu_set_regime(pe_cpu *cpu, const pe_regime *regime)
+{
+    cpu_set_cp15(cpu, TTBCR, regime->ttbcr);
+    cpu_set_cp15(cpu, TTBR0_64, regime->ttbr0);
+    cpu_set_cp15(cpu, TTBR1_64, regime->ttbr1);
+    cpu_set_cp15(cpu, DACR, regime->dacr);
+    cpu_set_cp15(cpu, MAIR0, regime->mair0);
+    cpu_set_cp15(cpu, MAIR1, regime->mair1);
+    cpu_set_cp15(cpu, CONTEXTIDR, regime->contextidr);
+    cpu_set_cp15(cpu, SCTLR, regime->sctlr);
+    cpu_load_regime(cpu);
+    fill_flush(cpu);
+}
+
 /* ---- construction ---- */
 
 static pe_status add_hook(pe_cpu *cpu, int type, void *callback, pe_error *err)
@@ -138,14 +152,6 @@ static pe_status cpu_open(pe_cpu *cpu, pe_error *err)
     return PE_OK;
 }
 
-/* A block was translated: the next one must hear stops, and writes of PC by hooks, whatever this one was. */
-static void translated_hook(uc_engine *uc, uc_tb *cur, uc_tb *prev, void *user)
-{
-    (void)cur, (void)prev;
-    const pe_cpu *cpu = user;
-    ((uint8_t *)(void *)uc)[cpu->machine->engine.no_exit_at] = 0;
-}
-
 pe_cpu *cpu_new(pe_machine *machine, uint32_t index, pe_error *err)
 {
     pe_cpu *cpu = calloc(1, sizeof *cpu);
@@ -164,15 +170,14 @@ pe_cpu *cpu_new(pe_machine *machine, uint32_t index, pe_error *err)
          machine->config.timing ? (void *)(uintptr_t)timed_block_hook : (void *)(uintptr_t)run_block_hook},
         {UC_HOOK_INSN_INVALID, (void *)(uintptr_t)trap_invalid_hook},
         {UC_HOOK_INTR, (void *)(uintptr_t)trap_interrupt_hook},
-        {UC_HOOK_EDGE_GENERATED, (void *)(uintptr_t)translated_hook},
         {UC_HOOK_MEM_READ | UC_HOOK_MEM_WRITE, (void *)(uintptr_t)timed_memory_hook},
     };
-    const bool wants[] = {true, true, true, true, machine->engine.no_exit_at, machine->config.timing == PE_TIMING_CACHE};
+    const size_t wanted = sizeof hooks / sizeof hooks[0] - (machine->config.timing < PE_TIMING_CACHE);
     clock_enter(0);
     pe_status status = cpu_open(cpu, err);
     clock_leave();
-    for (size_t i = 0; status == PE_OK && i < sizeof hooks / sizeof hooks[0]; i++) {
-        status = wants[i] ? add_hook(cpu, hooks[i].type, hooks[i].callback, err) : PE_OK;
+    for (size_t i = 0; status == PE_OK && i < wanted; i++) {
+        status = add_hook(cpu, hooks[i].type, hooks[i].callback, err);
     }
     if (status != PE_OK) {
         cpu_free(cpu);

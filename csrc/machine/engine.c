@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Finds libunicorn in the running process, and the four fields of its state that its API does not show. */
+ * Finds libunicorn in the running process, and the fields of its state that its API does not show. */
 #include "machine/engine.h"
 #include "machine/clock.h"
 #include "error.h"
@@ -47,6 +47,7 @@ pe_status engine_load(pe_engine *engine, pe_error *err)
         {"uc_emu_stop", &engine->emu_stop, true},
         {"uc_reg_read", &engine->reg_read, true},
         {"uc_reg_write", &engine->reg_write, true},
+        {"uc_reg_write_batch", &engine->reg_write_batch, true},
         {"uc_mem_map_ptr", &engine->mem_map_ptr, true},
         {"uc_mmio_map", &engine->mmio_map, true},
         {"uc_hook_add", &engine->hook_add, true},
@@ -64,6 +65,7 @@ pe_status engine_load(pe_engine *engine, pe_error *err)
         memcpy(wanted[i].slot, &address, sizeof address);
     }
     engine->guest_clock = clock_install(library);
+    exits_install(library);
     dlclose(library); /* `import unicorn` keeps it */
     unsigned int major = 0, minor = 0;
     unsigned int version = engine->version(&major, &minor);
@@ -202,9 +204,6 @@ static const uint64_t *find_fault_address(const pe_engine *engine, uc_engine *uc
 
 /* ---- the flag that memory hooks need not see PC ---- */
 
-#define TRIAL_PAGE         0x10000u
-#define TRIAL_STRUCT_BYTES 0x4000
-
 typedef struct unsynced_trial {
     const pe_engine *engine;
     uint8_t *flag;
@@ -247,7 +246,7 @@ static bool flag_leaves_pc(const pe_engine *engine, uc_engine *uc, uint8_t *flag
 }
 
 /* It is set, with others, when PC is written. */
-static size_t try_flags(const pe_engine *engine, uc_engine *uc)
+static size_t find_unsynced(const pe_engine *engine, uc_engine *uc)
 {
     uint8_t before[TRIAL_STRUCT_BYTES], after[TRIAL_STRUCT_BYTES];
     const uint32_t pc = TRIAL_PAGE;
@@ -264,86 +263,22 @@ static size_t try_flags(const pe_engine *engine, uc_engine *uc)
     return 0;
 }
 
-void engine_find_unsynced(pe_engine *engine)
+void engine_find_flags(pe_engine *engine)
 {
-    static const uint32_t code[] = {0xe1a01001u, 0xe1a0200fu, 0xe5923000u}; /* mov r1, r1; mov r2, pc; ldr r3, [r2] */
+    static const uint32_t arm[] = {0xe1a01001u, 0xe1a0200fu, 0xe5923000u}; /* mov r1, r1; mov r2, pc; ldr r3, [r2] */
+    static const uint16_t thumb[] = {0xbf00, 0xbf08, 0x3101, 0xbf00};      /* nop; it eq; addeq r1, #1; nop */
     uint8_t *page = aligned_alloc(PE_PAGE_SIZE, PE_PAGE_SIZE);
     uc_engine *uc = NULL;
     if (!page) {
         return;
     }
     memset(page, 0, PE_PAGE_SIZE);
-    memcpy(page, code, sizeof code);
-    if (engine->open(UC_ARCH_ARM, UC_MODE_ARM, &uc) == UC_ERR_OK) {
+    memcpy(page, arm, sizeof arm);
+    memcpy(page + (TRIAL_THUMB - TRIAL_PAGE), thumb, sizeof thumb);
+    if (engine->open(UC_ARCH_ARM, UC_MODE_ARM, &uc) == UC_ERR_OK && uc) {
         if (engine->mem_map_ptr(uc, TRIAL_PAGE, PE_PAGE_SIZE, UC_PROT_ALL, page) == UC_ERR_OK) {
-            engine->unsynced_at = try_flags(engine, uc);
-        }
-        engine->close(uc);
-    }
-    free(page);
-}
-
-/* ---- the flag that translated code need not hear stops ---- */
-
-/* Thumb: it eq; beq .+4 (both ways lead on); nop; b .  ARM: nop; b . */
-static const uint16_t trial_thumb[] = {0xbf08u, 0xe000u, 0xbf00u, 0xe7feu};
-static const uint32_t trial_arm[] = {0xe1a00000u, 0xeafffffeu};
-#define TRIAL_IT    TRIAL_PAGE
-#define TRIAL_PLAIN (TRIAL_PAGE + 4)
-#define TRIAL_ARM   (TRIAL_PAGE + 16)
-
-static void trial_stop(uc_engine *uc, uint64_t address, uint32_t size, void *user)
-{
-    (void)address, (void)size;
-    const pe_engine *engine = user;
-    engine->emu_stop(uc);
-}
-
-/* Translates the block at `pc`, whose execution a block hook prevents. */
-static void translate_at(const pe_engine *engine, uc_engine *uc, uint32_t pc)
-{
-    engine->ctl(uc, UC_CTL_WRITE(UC_CTL_TB_FLUSH, 0));
-    engine->emu_start(uc, pc, 0, 0, 0);
-}
-
-static size_t try_exits(const pe_engine *engine, uc_engine *uc)
-{
-    uint8_t *bytes = (uint8_t *)(void *)uc;
-    uint8_t it[TRIAL_STRUCT_BYTES], arm[TRIAL_STRUCT_BYTES];
-    const size_t whole = malloc_usable_size(uc), size = whole < sizeof it ? whole : sizeof it;
-    translate_at(engine, uc, TRIAL_PLAIN | 1);
-    translate_at(engine, uc, TRIAL_IT | 1);
-    memcpy(it, bytes, size);
-    translate_at(engine, uc, TRIAL_ARM);
-    memcpy(arm, bytes, size);
-    translate_at(engine, uc, TRIAL_PLAIN | 1);
-    size_t found = 0;
-    for (size_t at = 0; at < size; at++) {
-        if (it[at] == 1 && arm[at] == 1 && bytes[at] == 0) {
-            if (found) {
-                return 0;
-            }
-            found = at;
-        }
-    }
-    return found;
-}
-
-void engine_find_no_exit(pe_engine *engine)
-{
-    uint8_t *page = aligned_alloc(PE_PAGE_SIZE, PE_PAGE_SIZE);
-    uc_engine *uc = NULL;
-    if (!page) {
-        return;
-    }
-    memset(page, 0, PE_PAGE_SIZE);
-    memcpy(page, trial_thumb, sizeof trial_thumb);
-    memcpy(page + (TRIAL_ARM - TRIAL_PAGE), trial_arm, sizeof trial_arm);
-    if (engine->open(UC_ARCH_ARM, UC_MODE_ARM, &uc) == UC_ERR_OK) {
-        uc_hook hook = 0;
-        if (engine->mem_map_ptr(uc, TRIAL_PAGE, PE_PAGE_SIZE, UC_PROT_ALL, page) == UC_ERR_OK &&
-            engine->hook_add(uc, &hook, UC_HOOK_BLOCK, (void *)(uintptr_t)trial_stop, engine, 1, 0) == UC_ERR_OK) {
-            engine->no_exit_at = try_exits(engine, uc);
+            engine->unsynced_at = find_unsynced(engine, uc);
+            engine->no_exit_at = engine_find_no_exit(engine, uc);
         }
         engine->close(uc);
     }
@@ -379,11 +314,13 @@ pe_status pe_engine_describe(char *text, size_t size, pe_error *err)
     if (status != PE_OK) {
         return status;
     }
+    engine_find_flags(&engine);
     unsigned int major = 0, minor = 0;
     unsigned int version = engine.version(&major, &minor);
-    snprintf(text, size, "unicorn %u.%u.%u; tb_invalidate_phys_range_arm %s; host clock %s", major, minor,
-             version >> 8 & 0xff,
+    snprintf(text, size, "unicorn %u.%u.%u; tb_invalidate_phys_range_arm %s; host clock %s; IT blocks: %s", major,
+             minor, version >> 8 & 0xff,
              engine.tb_invalidate_phys_range ? "found" : "absent: code invalidation drops all translations",
-             engine.guest_clock ? "replaced by guest time" : "in use: walk counts may differ from run to run");
+             engine.guest_clock ? "replaced by guest time" : "in use: walk counts may differ from run to run",
+             engine.no_exit_at ? "left where asked" : "run to their end, so that hooks in them come too late");
     return PE_OK;
 }

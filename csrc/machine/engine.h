@@ -16,6 +16,7 @@ typedef struct pe_engine {
     uc_err (*emu_stop)(uc_engine *);
     uc_err (*reg_read)(uc_engine *, int, void *);
     uc_err (*reg_write)(uc_engine *, int, const void *);
+    uc_err (*reg_write_batch)(uc_engine *, const int *, void *const *, int);
     uc_err (*mem_map_ptr)(uc_engine *, uint64_t, uint64_t, uint32_t, void *);
     uc_err (*mmio_map)(uc_engine *, uint64_t, uint64_t, uc_cb_mmio_read_t, void *, uc_cb_mmio_write_t, void *);
     uc_err (*hook_add)(uc_engine *, uc_hook *, int, void *, void *, uint64_t, uint64_t, ...);
@@ -25,12 +26,11 @@ typedef struct pe_engine {
     /* optional internals */
     void (*tb_invalidate_phys_range)(uc_engine *, uint64_t, uint64_t);
     bool guest_clock; /* clock.h is in force */
-    /* Where uc_struct.skip_sync_pc_on_exit lies, 0: not found, or not looked for.  While it is set the engine does not
+    /* Where uc_struct.skip_sync_pc_on_exit lies, 0: not found.  While it is set the engine does not
      * bring PC up to date before each memory hook, which takes it longer than the access; nor when it is told to stop.
      */
     size_t unsynced_at;
-    /* Where uc_struct.no_exit_request lies, 0: not found.  It is set by the translation of a Thumb IT block, whose
-     * instructions no hook can stop, and stays set for ARM code that is translated next. */
+    /* Where uc_struct.no_exit_request lies (exits.c), 0: not found.  Then a Thumb IT block runs to its end. */
     size_t no_exit_at;
 } pe_engine;
 
@@ -44,11 +44,27 @@ typedef struct pe_engine_probe {
 } pe_engine_probe;
 
 pe_status engine_load(pe_engine *engine, pe_error *err);
-/* Fills unsynced_at, by trying on an instance of its own. */
-void engine_find_unsynced(pe_engine *engine);
-/* Fills no_exit_at, likewise. */
-void engine_find_no_exit(pe_engine *engine);
+/* Fills unsynced_at and no_exit_at by trying on an instance of its own.  Not before the CPUs have theirs: they are a
+ * tenth slower in what a closed one leaves of the heap. */
+void engine_find_flags(pe_engine *engine);
 /* Needs an instance with UC_TLB_VIRTUAL and no hook; leaves core registers zero. */
 pe_status engine_probe(const pe_engine *engine, uc_engine *uc, pe_engine_probe *probe, pe_error *err);
+
+/* Code for trials: ARM at TRIAL_PAGE, Thumb at TRIAL_THUMB. */
+#define TRIAL_PAGE         0x10000u
+#define TRIAL_THUMB        (TRIAL_PAGE + 0x100)
+#define TRIAL_STRUCT_BYTES 0x4000 /* of uc_struct are looked at */
+
+/* ---- exits.c ---- */
+/* Makes the libunicorn behind `library` (a dlopen handle) able to leave IT blocks, if it is built as we know it. */
+void exits_install(void *library);
+/* Where uc_struct.no_exit_request lies in an instance for trials; 0: not found. */
+size_t engine_find_no_exit(const pe_engine *engine, uc_engine *uc);
+/* Between the two, in this thread, code is translated so that every hook can leave it. */
+void engine_enter(const pe_engine *engine, uc_engine *uc);
+void engine_leave(void);
+/* For the hook of the Thumb instruction at pc (bit 0 set): that is not executed, and the engine goes on there with a
+ * block of its own, in the IT state that it has there.  To stop it instead would not work within an IT block. */
+void engine_leave_block(const pe_engine *engine, uc_engine *uc, uint32_t pc);
 
 #endif

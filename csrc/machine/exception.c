@@ -77,12 +77,18 @@ void exception_undef(pe_cpu *cpu, uint32_t pc)
 {
     cpu->machine->stats.undefs++;
     run_uncount(cpu, pc);
+    if (hosted_note(cpu, &(hosted_event){.kind = HOSTED_UNDEFINED, .pc = pc})) {
+        return;
+    }
     exception_enter(cpu, VECTOR_UNDEF, MODE_UND, pc + (*cpu->thumb ? 2 : 4));
 }
 
 void exception_svc(pe_cpu *cpu, uint32_t next_pc)
 {
     cpu->machine->stats.svcs++;
+    if (hosted_note(cpu, &(hosted_event){.kind = HOSTED_SVC, .pc = next_pc})) {
+        return;
+    }
     exception_enter(cpu, VECTOR_SVC, MODE_SVC, next_pc);
 }
 
@@ -91,13 +97,17 @@ void exception_abort(pe_cpu *cpu, pe_access access, uint32_t address, const pe_t
     const uint32_t pc = cpu_reg(cpu, UC_ARM_REG_PC);
     const uint32_t status = pe_fault_status(&cpu->regime, fault, access, false);
     run_uncount(cpu, pc);
+    cpu->machine->stats.prefetch_aborts += access == PE_FETCH;
+    cpu->machine->stats.data_aborts += access != PE_FETCH;
+    const hosted_kind kind = access == PE_FETCH ? HOSTED_PREFETCH_ABORT : HOSTED_DATA_ABORT;
+    if (hosted_note(cpu, &(hosted_event){kind, pc, address, access, *fault})) {
+        return;
+    }
     if (access == PE_FETCH) {
-        cpu->machine->stats.prefetch_aborts++;
         cpu_set_cp15(cpu, IFSR, status);
         cpu_set_cp15(cpu, IFAR, address);
         exception_enter(cpu, VECTOR_PABT, MODE_ABT, pc + 4);
     } else {
-        cpu->machine->stats.data_aborts++;
         cpu_set_cp15(cpu, DFSR, status);
         cpu_set_cp15(cpu, DFAR, address);
         exception_enter(cpu, VECTOR_DABT, MODE_ABT, pc + 8);

@@ -76,7 +76,6 @@ pe_machine *pe_machine_new(const pe_machine_config *config, pe_error *err)
     m->config.quantum = config->quantum ? config->quantum : 20000;
     pe_status status = engine_load(&m->engine, err);
     if (status == PE_OK) {
-        engine_find_no_exit(&m->engine);
         status = make_memory(m, err);
     }
     for (uint32_t i = 0; status == PE_OK && i < config->ncpus; i++) {
@@ -84,6 +83,7 @@ pe_machine *pe_machine_new(const pe_machine_config *config, pe_error *err)
         status = m->cpu[i] ? PE_OK : PE_ERR_ENGINE;
     }
     if (status == PE_OK) {
+        engine_find_flags(&m->engine);
         status = timed_new(m, err);
     }
     if (status != PE_OK) {
@@ -99,6 +99,9 @@ void pe_machine_free(pe_machine *m)
 {
     if (!m) {
         return;
+    }
+    if (m->hosted.gone) {
+        m->hosted.gone(m->hosted.context);
     }
     timed_free(m);
     debug_free(m);

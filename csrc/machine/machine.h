@@ -31,10 +31,11 @@ typedef enum slice_end {
     END_NONE = 0,
     END_DEADLINE, /* instruction budget, or an interrupt may be taken */
     END_BREAK,
-    END_YIELD, /* WFE, YIELD, SGI to another CPU */
-    END_HALT,  /* the machine must stop: machine->stop is filled */
-    END_STEP,  /* the debugger: the instruction of its count is next, or one must be looked at alone */
-    END_WAIT,  /* WFI executed by emulation of a trapped instruction, CPU_OFF */
+    END_YIELD,  /* WFE, YIELD, SGI to another CPU */
+    END_HALT,   /* the machine must stop: machine->stop is filled */
+    END_STEP,   /* the debugger: the instruction of its count is next, or one must be looked at alone */
+    END_WAIT,   /* WFI executed by emulation of a trapped instruction, CPU_OFF */
+    END_HOSTED, /* an exception of a hosted program: cpu->hosted says which */
 } slice_end;
 
 typedef enum input_wait {
@@ -50,6 +51,22 @@ typedef struct pending_fault {
     uint32_t page; /* of the address that missed */
     pe_translation translation;
 } pending_fault;
+
+typedef enum hosted_kind {
+    HOSTED_DATA_ABORT = 0,
+    HOSTED_PREFETCH_ABORT = 1,
+    HOSTED_SVC = 2,
+    HOSTED_UNDEFINED = 3,
+} hosted_kind;
+
+/* An exception that a hosted program took. */
+typedef struct hosted_event {
+    hosted_kind kind;
+    uint32_t pc; /* of the instruction; SVC: of the next one */
+    uint32_t address;
+    pe_access access;
+    pe_translation fault;
+} hosted_event;
 
 #define COUNT_ENTRIES 4096 /* Thumb blocks whose instruction count is remembered */
 typedef struct block_count {
@@ -100,6 +117,10 @@ typedef struct pe_cpu {
     block_count counts[COUNT_ENTRIES];
 
     pending_fault fault;
+    hosted_event hosted;
+    uint32_t start_pc, start_it; /* where the engine was started last, and CPSR's IT bits there */
+    uint64_t start_insns;
+    bool leaving;   /* a hook has left the block: no other at this instruction may act */
     uint32_t stuck; /* exceptions in a row without an instruction between them */
     uint64_t stuck_insns;
     uint32_t stuck_origin; /* the instruction that took the first of them */
@@ -124,6 +145,15 @@ typedef struct pe_cpu {
 
 /* ---- the machine ---- */
 
+/* Who takes the exceptions of user programs instead of the guest's vectors.  Called between two runs of the engine, so
+ * that registers, tables and translation may be changed; without `take` there is nobody. */
+typedef struct hosted_by {
+    void *context;
+    void (*take)(void *context, pe_cpu *cpu, const hosted_event *event);
+    void (*slice_over)(void *context, pe_cpu *cpu); /* the CPU's turn is over */
+    void (*gone)(void *context);                    /* the machine is freed */
+} hosted_by;
+
 typedef struct byte_queue {
     uint8_t *data;
     size_t head, count, room;
@@ -145,6 +175,7 @@ struct pe_machine {
     pe_cpu *current;
     board_state board;
     timed_machine *timed; /* NULL: no cycle model */
+    hosted_by hosted;
 
     uint8_t *ram_host;
     uint8_t *code_pages;     /* bit set: RAM and flash pages with translated code, by engine RAM offset */
@@ -211,6 +242,7 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0);
 uint32_t cpu_reg(const pe_cpu *cpu, int uc_reg);
 void cpu_set_reg(pe_cpu *cpu, int uc_reg, uint32_t value);
 void cpu_load_regime(pe_cpu *cpu);
+void cpu_set_regime(pe_cpu *cpu, const pe_regime *regime); /* and an empty soft TLB, which knows no ASIDs */
 static inline bool cpu_privileged(const pe_cpu *cpu)
 {
     return (*cpu->probe.mode & CPSR_MODE) != MODE_USR;
@@ -300,6 +332,10 @@ uint64_t run_insns_before(pe_cpu *cpu, uint32_t va);
 void run_hold(pe_cpu *cpu, uint32_t va);
 /* Ends the engine's run before the instruction at va, which is in the running block, and holds the rest. */
 void run_break_off(pe_cpu *cpu, uint32_t va, slice_end end);
+/* For the hook of an instruction that will be emulated or raise an exception: the engine's CPSR lacks the IT state
+ * within a block.  True: it is in CPSR now; the hook must then write PC.  False: the hook must do nothing, and will be
+ * called again. */
+bool run_find_it_state(pe_cpu *cpu, uint32_t pc);
 
 /* ---- exception.c ---- */
 void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t return_address);
@@ -308,6 +344,20 @@ void exception_fiq(pe_cpu *cpu);
 void exception_undef(pe_cpu *cpu, uint32_t pc);
 void exception_svc(pe_cpu *cpu, uint32_t next_pc);
 void exception_abort(pe_cpu *cpu, pe_access access, uint32_t address, const pe_translation *fault);
+
+/* ---- hosted.c: user programs without a kernel of their own ---- */
+void machine_host(pe_machine *machine, const hosted_by *by);
+/* A user program takes an exception: this run of the engine has to end.  False: it goes to a vector. */
+bool hosted_note(pe_cpu *cpu, const hosted_event *event);
+/* Last in a hook of the engine that may have taken one. */
+static inline void hosted_leave(pe_cpu *cpu)
+{
+    if (cpu->end == END_HOSTED) {
+        cpu_stop_engine(cpu);
+    }
+}
+/* The engine has returned with END_HOSTED. */
+void hosted_take(pe_cpu *cpu);
 
 /* ---- trap.c: what arrives at the engine's hooks ---- */
 bool trap_invalid_hook(uc_engine *uc, void *user);

@@ -216,6 +216,55 @@ void run_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
     }
 }
 
+/* ---- hooks of one instruction ---- */
+
+/* Before the Thumb instruction at pc; the next block hook stops the engine. */
+static void leave_block(pe_cpu *cpu, uint32_t pc)
+{
+    cpu->leaving = true;
+    cpu->deadline = 0;
+    engine_leave_block(&cpu->machine->engine, cpu->uc, pc | 1);
+}
+
+/* Whether an IT instruction may apply to the one at pc: three of 32 bits may lie between. */
+static bool may_be_in_it_block(pe_cpu *cpu, uint32_t pc)
+{
+    for (uint32_t back = 2; back <= 14; back += 2) {
+        uint32_t insn;
+        if (!fill_fetch(cpu, pc - back, &insn)) {
+            return true;
+        }
+        const uint32_t half = insn < 0x10000 ? insn : insn >> 16;
+        if ((half & 0xff00) == 0xbf00 && half & 0xf) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool run_find_it_state(pe_cpu *cpu, uint32_t pc)
+{
+    if (!*cpu->thumb) {
+        return true;
+    }
+    if (cpu->leaving) {
+        return false;
+    }
+    if (!may_be_in_it_block(cpu, pc)) {
+        return true;
+    }
+    const bool first = cpu->block_va == pc && cpu->start_pc == pc &&
+                       cpu->insns == cpu->start_insns + run_count_insns(cpu, pc, cpu->block_size);
+    if (first) {
+        cpu_set_reg(cpu, UC_ARM_REG_CPSR, (cpu_reg(cpu, UC_ARM_REG_CPSR) & ~CPSR_IT) | cpu->start_it);
+        return true;
+    }
+    run_uncount(cpu, pc);
+    cpu->end = cpu->end == END_NONE ? END_DEADLINE : cpu->end;
+    leave_block(cpu, pc);
+    return false;
+}
+
 uint64_t run_insns_before(pe_cpu *cpu, uint32_t va)
 {
     const uint32_t done = va - cpu->block_va;
@@ -345,8 +394,11 @@ static pe_status run_engine(pe_cpu *cpu, pe_error *err)
     pe_status status = PE_OK;
     cpu->fault.valid = false;
     cpu->block_size = 0;
-    const uc_err e =
-        cpu->machine->engine.emu_start(cpu->uc, cpu_reg(cpu, UC_ARM_REG_PC) | *cpu->thumb, 0, 0, 0);
+    cpu->start_pc = cpu_reg(cpu, UC_ARM_REG_PC);
+    cpu->start_it = *cpu->thumb ? cpu_reg(cpu, UC_ARM_REG_CPSR) & CPSR_IT : 0;
+    cpu->start_insns = cpu->insns;
+    cpu->leaving = false;
+    const uc_err e = cpu->machine->engine.emu_start(cpu->uc, cpu->start_pc | *cpu->thumb, 0, 0, 0);
     if (cpu->end == END_NONE) {
         status = engine_returned(cpu, e, err);
     }
@@ -362,6 +414,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     pe_status status = PE_OK;
     slice_begins(m, cpu, running);
     clock_enter(machine_engine_ns(m));
+    engine_enter(&m->engine, cpu->uc);
     plan(m);
     while (status == PE_OK && slice_goes_on(m, cpu) && !debug_is_done(cpu)) {
         if (!cpu->held_end) {
@@ -376,11 +429,17 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
         if (debug_start(cpu)) {
             status = run_engine(cpu, err);
         }
-        if (cpu->end == END_DEADLINE || cpu->end == END_STEP) {
+        if (cpu->end == END_HOSTED) {
+            hosted_take(cpu);
+        } else if (cpu->end == END_DEADLINE || cpu->end == END_STEP) {
             cpu->end = END_NONE;
         }
     }
     debug_is_done(cpu);
+    if (m->hosted.slice_over && !m->stopping && status == PE_OK) {
+        m->hosted.slice_over(m->hosted.context, cpu);
+    }
+    engine_leave();
     slice_ends(m, cpu);
     return status;
 }

@@ -97,12 +97,13 @@ static void untrapped_hook(uc_engine *uc, uint64_t address, uint32_t size, void 
     if (debug_stops_at(cpu, pc)) {
         return;
     }
-    const uint32_t cpsr = cpu_reg(cpu, UC_ARM_REG_CPSR);
-    const uint32_t condition = !*cpu->thumb ? insn >> 28 : cpsr & CPSR_IT ? it_state(cpsr) >> 4 : 14;
-    if (condition == 15 || !condition_holds(condition, cpsr)) {
+    const uint32_t condition = *cpu->thumb ? 14 : insn >> 28; /* the engine has looked at IT blocks */
+    if (condition == 15 || !condition_holds(condition, cpu_reg(cpu, UC_ARM_REG_CPSR)) || !run_find_it_state(cpu, pc)) {
         return;
     }
-    trap_emulate_cp(cpu, pc, insn);
+    if (!trap_emulate_cp(cpu, pc, insn)) {
+        fill_forget_it_state(cpu); /* the engine finds it undefined */
+    }
 }
 
 static bool is_patched(const pe_cpu *cpu, uint32_t va, uint32_t last)

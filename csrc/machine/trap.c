@@ -68,22 +68,20 @@ static bool is_semihost_hlt(uint32_t insn, bool thumb)
 #define ESR_UNKNOWN  0x02000000u
 
 /* WFE and YIELD come here too, with PC already behind them and without a syndrome of their own. */
-bool trap_invalid_hook(uc_engine *uc, void *user)
+static void trap_invalid(pe_cpu *cpu)
 {
-    (void)uc;
-    pe_cpu *cpu = user;
     const uint32_t syndrome = cpu_reg(cpu, UC_ARM_REG_ESR);
     if (!(syndrome >> ESR_EC_SHIFT) && syndrome != ESR_UNKNOWN) {
         cpu->end = END_YIELD;
         cpu_stop_engine(cpu);
-        return true;
+        return;
     }
     cpu_set_reg(cpu, UC_ARM_REG_ESR, 0);
     const uint32_t pc = cpu_reg(cpu, UC_ARM_REG_PC);
     uint32_t insn = 0;
     if (fill_fetch(cpu, pc, &insn)) {
         if (trap_emulate_cp(cpu, pc, insn)) {
-            return true;
+            return;
         }
         if (is_semihost_hlt(insn, *cpu->thumb) && cpu_privileged(cpu)) {
             const uint32_t next = pc + insn_length(insn, *cpu->thumb);
@@ -92,11 +90,18 @@ bool trap_invalid_hook(uc_engine *uc, void *user)
                 if (!cpu->wants_input) {
                     continue_at(cpu, next);
                 }
-                return true;
+                return;
             }
         }
     }
     exception_undef(cpu, pc);
+}
+
+bool trap_invalid_hook(uc_engine *uc, void *user)
+{
+    (void)uc;
+    trap_invalid(user);
+    hosted_leave(user);
     return true;
 }
 
@@ -131,10 +136,8 @@ static void alignment_abort(pe_cpu *cpu)
     exception_abort(cpu, load ? PE_READ : PE_WRITE, exclusive_address(cpu, pc), &fault);
 }
 
-void trap_interrupt_hook(uc_engine *uc, uint32_t number, void *user)
+static void trap_interrupt(pe_cpu *cpu, uint32_t number)
 {
-    (void)uc;
-    pe_cpu *cpu = user;
     const uint32_t pc = cpu_reg(cpu, UC_ARM_REG_PC);
     cpu_set_reg(cpu, UC_ARM_REG_ESR, 0);
     switch (number) {
@@ -159,4 +162,11 @@ void trap_interrupt_hook(uc_engine *uc, uint32_t number, void *user)
     case ENGINE_DATA_ABORT: alignment_abort(cpu); return;
     default: exception_undef(cpu, pc); return;
     }
+}
+
+void trap_interrupt_hook(uc_engine *uc, uint32_t number, void *user)
+{
+    (void)uc;
+    trap_interrupt(user, number);
+    hosted_leave(user);
 }

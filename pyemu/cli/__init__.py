@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pyemu.cli import boot, cores, debug, doctor, lab
+from pyemu.cli import boot, cores, debug, doctor, gup, lab, run, sweep
 from pyemu.config import UserError
 
 STATUS_USER = 2
@@ -20,6 +20,9 @@ examples:
   pyemu boot --flash u-boot.bin --mem 512M         start firmware from flash
   pyemu boot vmlinuz --initrd initrd.gz --append console=ttyAMA0 --mem 4G --smp 2
   pyemu boot firmware/elf/user.elf --timing cache  the same, and what it costs on a Cortex-A15
+  pyemu gup --mem 4G -n 64                         what get_user_pages_fast costs with HIGHPTE
+  pyemu sweep                                      what HIGHPTE costs, saves and breaks, from 512 MB to 16 GB
+  pyemu debug booted.snap                          look inside: walks, tables, TLBs, registers
   pyemu cores cortex-a15                           figures of the cycle model and their sources
   pyemu lab cores                                  what it measures, beside published figures
   pyemu doctor                                     check the installation
@@ -53,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (boot, cores, debug, doctor, lab):
+    for module in (boot, debug, run, gup, sweep, cores, lab, doctor):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,

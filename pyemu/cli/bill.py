@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyemu.machine.bill import Bill
 from pyemu.mmu import Access
-from pyemu.timing import Branch, Core, Cost, builtin_cores
+from pyemu.timing import Branch, Charge, Core, Cost, builtin_cores
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["print_bill"]
+__all__ = ["add_categories", "cost_table", "print_bill"]
 
 PIPE_WIDTH = 200
 
@@ -38,7 +38,8 @@ def print_bill(bill: Bill, core_file: Path | None) -> None:
     print("\n".join(line.rstrip() for line in capture.get().splitlines()), file=sys.stderr)
 
 
-def _table(first: str, *columns: str) -> Table:
+def cost_table(first: str, *columns: str) -> Table:
+    """Columns of text and figures, without lines."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -49,21 +50,27 @@ def _table(first: str, *columns: str) -> Table:
 
 
 def _categories(bill: Bill) -> Table:
-    """Categories that were billed, the largest first."""
-    table = _table("", "cycles", "share", "events", "user", "kernel")
-    user, kernel, charges = bill.user, bill.kernel, bill.charges
-    for cost in sorted(Cost, key=lambda cost: -charges[cost].cycles):
-        charge = charges[cost]
-        if charge.events:
-            row = (charge.cycles, _percent(charge.cycles, bill.cycles), charge.events)
-            table.add_row(cost.text, *_cells(*row, user[cost].cycles, kernel[cost].cycles))
-    sums = (sum(charge.cycles for charge in side.values()) for side in (user, kernel))
-    table.add_row("all", *_cells(bill.cycles, _percent(bill.cycles, bill.cycles), "", *sums))
+    table = cost_table("", "cycles", "share", "events", "user", "kernel")
+    add_categories(table, bill.charges, (bill.user, bill.kernel))
     return table
 
 
+def add_categories(
+    table: Table, charges: Mapping[Cost, Charge], sides: Sequence[Mapping[Cost, Charge]]
+) -> None:
+    """A row for each category that was billed, the largest first; ``sides`` are its last columns."""
+    whole = sum(charge.cycles for charge in charges.values())
+    for cost in sorted(Cost, key=lambda cost: -charges[cost].cycles):
+        charge = charges[cost]
+        if charge.events:
+            row = (charge.cycles, _percent(charge.cycles, whole), charge.events)
+            table.add_row(cost.text, *_cells(*row, *(side[cost].cycles for side in sides)))
+    sums = (sum(charge.cycles for charge in side.values()) for side in sides)
+    table.add_row("all", *_cells(whole, _percent(whole, whole), "", *sums))
+
+
 def _cpus(bill: Bill) -> Table:
-    table = _table("", "cycles", "instructions", "CPI", "L1D misses", "main TLB misses", "mispredicted")
+    table = cost_table("", "cycles", "instructions", "CPI", "L1D misses", "main TLB misses", "mispredicted")
     for cpu in bill.cpus:
         l1d = "" if cpu.l1d is None else cpu.l1d.misses
         mispredicted = sum(wrong for _, wrong in cpu.branches.values())
@@ -87,7 +94,7 @@ def _side(bill: Bill, privilege: int) -> str:
 
 def _misses(bill: Bill) -> Table:
     """What was asked how often, and how often in vain; micro-TLBs are not asked by us while they hit."""
-    table = _table("", "asked", "missed", "rate", "in 1,000 instructions")
+    table = cost_table("", "asked", "missed", "rate", "in 1,000 instructions")
     table.add_column("")
 
     def add(name: str, asked: int | None, missed: int, **notes: int) -> None:

@@ -141,7 +141,7 @@ def _run_cores(args: argparse.Namespace) -> int:
     if args.no_plots and args.directory is None:
         raise UserError("--no-plots belongs to -o DIR: without it nothing is drawn")
     if args.directory is not None and not args.no_plots:
-        from pyemu.lab.plot import need_matplotlib
+        from pyemu.lab.figure import need_matplotlib
 
         need_matplotlib()
     book = read_book()

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyemu.debug.opening import open_target
     from pyemu.debug.session import Session
-    from pyemu.debug.target import Capability, LiveTarget, Target
+    from pyemu.debug.target import Capability, KernelTarget, LiveTarget, Target
 
-__all__ = ["Capability", "LiveTarget", "Session", "Target", "open_target"]
+__all__ = ["Capability", "KernelTarget", "LiveTarget", "Session", "Target", "open_target"]
 
 _HOMES = {
     "Capability": "target",
+    "KernelTarget": "target",
     "LiveTarget": "target",
     "Session": "session",
     "Target": "target",

@@ -175,7 +175,7 @@ class Control:
     def resume(self, max_insns: int | None = None) -> Halt:
         """Run on until something stops the guest; breakpoints where it is now do not count."""
         self._need_life()
-        return self._halt(self._run(_LEAVE, max_insns=max_insns))
+        return self.halted(self._run(_LEAVE, max_insns=max_insns))
 
     def step(self, cpu: int | None = None) -> Halt:
         """One instruction of a CPU (None: of that whose turn it is), or one entry of an exception.
@@ -183,13 +183,17 @@ class Control:
         Where it is another CPU's turn, that one runs first; a CPU that waits is waited for.
         """
         self._need_life()
-        return self._halt(self._run(_LEAVE, step=lib.PE_STEP_ANY if cpu is None else cpu + 1))
+        return self.halted(self._run(_LEAVE, step=lib.PE_STEP_ANY if cpu is None else cpu + 1))
 
-    def slice(self) -> Halt | None:
-        """Run on for a few milliseconds; None when nothing stopped the guest. For a server's loop."""
+    def slice(self, step: int | None = None) -> Halt | None:
+        """Run on for a few milliseconds, or until a CPU has made a ``step``; None when that is not over."""
         self._need_life()
-        stop = self._run(_LEAVE, max_insns=SLICE_INSNS, once=True)
-        return None if stop.reason is StopReason.LIMIT else self._halt(stop)
+        stop = self._run(_LEAVE, max_insns=SLICE_INSNS, once=True, step=0 if step is None else step + 1)
+        return None if stop.reason is StopReason.LIMIT else self.halted(stop)
+
+    def forward(self, max_insns: int, *, stop_when_idle: bool = False) -> Stop:
+        """A run that is recorded, as :meth:`~pyemu.machine.Machine.run` would do it."""
+        return self._run(_LEAVE, max_insns=max_insns, stop_when_idle=stop_when_idle)
 
     def _need_life(self) -> None:
         if self.ended is not None:
@@ -204,9 +208,10 @@ class Control:
         max_insns: int | None = None,
         once: bool = False,
         quiet: bool = False,
+        stop_when_idle: bool = False,
     ) -> Stop:
         run, native, err = ffi.new("pe_run *"), ffi.new("pe_stop *"), error()
-        run.step, run.stop_at, done = step, stop_at, 0
+        run.step, run.stop_at, run.stop_when_idle, done = step, stop_at, stop_when_idle, 0
         executed = self.machine.stats().insns
         run.flags = flags
         while True:
@@ -234,7 +239,8 @@ class Control:
         while lib.pe_machine_console_read(self.machine.handle, scratch, len(scratch)):
             pass
 
-    def _halt(self, stop: Stop) -> Halt:
+    def halted(self, stop: Stop) -> Halt:
+        """What a stop means; its CPU is the one that is looked at then."""
         hit = self._hit() if stop.reason is StopReason.WATCHPOINT else None
         halt = Halt(stop.reason, stop.cpu, self.pc(stop.cpu), stop.status, self.position, stop.insns, hit)
         if halt.final:

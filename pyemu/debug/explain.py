@@ -109,8 +109,8 @@ def _at(step: Step, long_format: bool) -> str:
     return f"L{step.level}[{step.index}] @{step.descriptor_pa:#x} = {step.descriptor:#0{width}x}"
 
 
-def _leaf(case: _Case) -> str:
-    return f"the {decode(case.regime, case.last).kind} {_at(case.last, case.regime.long_format)}"
+def _leaf(case: _Case, *, first: bool = False) -> str:
+    return f"{'The' if first else 'the'} {decode(case.regime, case.last).kind} {_at(case.last, case.regime.long_format)}"
 
 
 def _works(case: _Case) -> Reason:
@@ -221,7 +221,7 @@ def _access_flag(case: _Case) -> Reason:
         linux = " Linux marks it old (YOUNG is clear): the fault sets it and the access is repeated."
     return Reason(
         False,
-        f"faults: access flag, level {level}. {_leaf(case)} has {name} = 0{why}; ARMv7 does not set it by "
+        f"faults: access flag, level {level}. {_leaf(case, first=True)} has {name} = 0{why}; ARMv7 does not set it by "
         f"hardware, setting it would pass this check.{linux}",
         (Change("descriptor", case.last.descriptor_pa, 0, bit),),
     )
@@ -241,7 +241,7 @@ def _domain(case: _Case) -> Reason:
         )
     return Reason(
         False,
-        f"faults: domain, level {t.level}. {_leaf(case)} is in domain {t.domain}, to which DACR "
+        f"faults: domain, level {t.level}. {_leaf(case, first=True)} is in domain {t.domain}, to which DACR "
         f"{case.regime.dacr:#010x} gives {'no access' if not access else 'the reserved value 2'}; "
         f"client (1) in bits {2 * t.domain + 1}:{2 * t.domain} would let the permissions decide.{linux}",
         (Change("dacr", None, 3 << 2 * t.domain, 1 << 2 * t.domain),),

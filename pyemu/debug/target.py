@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from enum import Flag, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,9 +12,10 @@ from pyemu.mem import Memory
 from pyemu.mmu import Regime
 
 if TYPE_CHECKING:
+    from pyemu.kernel import Kernel
     from pyemu.machine import Machine
 
-__all__ = ["Capability", "LiveTarget", "Target"]
+__all__ = ["Capability", "KernelTarget", "LiveTarget", "Target"]
 
 
 class Capability(Flag):
@@ -131,3 +133,54 @@ class LiveTarget:
     def close(self) -> None:
         if self._owned:
             self._machine.close()
+
+
+class KernelTarget:
+    """A :class:`~pyemu.kernel.Kernel` that runs on a memory of its own: tables and tasks, but no CPU that
+    executes. One that serves a machine is a :class:`LiveTarget` with that kernel.
+    """
+
+    def __init__(self, kernel: Kernel, *, name: str = "kernel", owned: bool = False) -> None:
+        self._kernel = kernel
+        self._name = name
+        self._owned = owned
+        self.symbols = Symbols(None)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def machine(self) -> None:
+        return None
+
+    @property
+    def kernel(self) -> Kernel:
+        return self._kernel
+
+    @property
+    def capabilities(self) -> Capability:
+        return Capability.KERNEL
+
+    @property
+    def cpus(self) -> int:
+        return self._kernel.config.cpus
+
+    @property
+    def memory(self) -> Memory:
+        return self._kernel.memory
+
+    def regime(self, cpu: int) -> Regime:
+        return self._kernel.regime(cpu)
+
+    def privileged(self, cpu: int) -> bool:
+        return True
+
+    def registers(self, cpu: int) -> Mapping[str, int]:
+        """Those that decide translation: the model has no others."""
+        regime = self.regime(cpu)
+        return {field.name: int(getattr(regime, field.name)) for field in fields(regime)}
+
+    def close(self) -> None:
+        if self._owned:
+            self._kernel.close()

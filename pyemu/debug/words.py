@@ -73,7 +73,8 @@ def kernel_size(size: int, gap: str = "", tail: str = "") -> str:
 def prot_text(prot: Prot) -> str:
     """``"rw-"``"""
     return "".join(
-        letter if bit in prot else "-" for letter, bit in zip("rwx", (Prot.READ, Prot.WRITE, Prot.EXEC))
+        letter if bit in prot else "-"
+        for letter, bit in zip("rwx", (Prot.READ, Prot.WRITE, Prot.EXEC), strict=False)
     )
 
 

@@ -1,17 +1,14 @@
-"""Draws curves with matplotlib: one PNG and one SVG a benchmark, the same bytes each time.
-
-The only file that imports matplotlib; it comes with ``pip install 'pyemu-armv7[plot]'``.
-"""
+"""Draws the curves of micro-benchmarks: one PNG and one SVG a benchmark."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyemu.config import UserError, format_size
+from pyemu.config import format_size
+from pyemu.lab.figure import COLOURS, MARKERS, figure_of_panels, save_figure
 from pyemu.lab.measure import Result, curve_of, points_of
 from pyemu.lab.protocol import Point
 from pyemu.lab.published import Benchmark
@@ -19,34 +16,14 @@ from pyemu.lab.published import Benchmark
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_benchmark", "need_matplotlib"]
+__all__ = ["draw_benchmark"]
 
-# Okabe and Ito's palette: distinct also to those who do not tell red from green.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PUBLISHED_COLOUR = "#555555"
 
-PANEL_INCHES = (4.6, 3.8)
-DPI = 150
 MAX_TICKS = 8
 LOGARITHMIC_FROM = 16
 
-_STYLE: Any = {
-    "svg.hashsalt": "pyemu",
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-
 Series = dict[str, list[tuple[int, float]]]
-
-
-def need_matplotlib() -> None:
-    """Raise :class:`~pyemu.config.UserError` unless matplotlib is installed."""
-    if find_spec("matplotlib") is None:
-        raise UserError("plots need matplotlib: pip install 'pyemu-armv7[plot]', or --no-plots")
 
 
 def draw_benchmark(
@@ -57,16 +34,8 @@ def draw_benchmark(
     Curves are drawn over the benchmark's axis, bars where its points have no numbers on it. Levels that were
     published come from ``results``. Raises UserError when a file cannot be written.
     """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     known = list(results)
-    with matplotlib.rc_context(_STYLE):
-        width, height = PANEL_INCHES
-        figure = Figure(figsize=(width * len(points), height), layout="constrained")
-        FigureCanvasAgg(figure)
-        panels: Any = figure.subplots(1, len(points), sharey=True, squeeze=False)[0]
+    with figure_of_panels(len(points)) as (figure, panels):
         for panel, (core, its) in zip(panels, points.items(), strict=True):
             panel.set_title(core)
             theirs = [
@@ -80,7 +49,7 @@ def draw_benchmark(
         if benchmark.axis:
             _share_height(panels, benchmark, [point for its in points.values() for point in its])
         figure.suptitle(benchmark.title)
-        return _save(figure, directory / benchmark.name)
+        return save_figure(figure, directory / benchmark.name)
 
 
 def _share_height(panels: Any, benchmark: Benchmark, points: Sequence[Point]) -> None:
@@ -97,16 +66,6 @@ def _share_height(panels: Any, benchmark: Benchmark, points: Sequence[Point]) ->
     panels[0].set_ylabel(benchmark.y)
     if panels[-1].get_legend_handles_labels()[1]:
         panels[-1].legend(fontsize=7, frameon=False)
-
-
-def _save(figure: Any, stem: Path) -> list[Path]:
-    paths = [stem.with_suffix(".png"), stem.with_suffix(".svg")]
-    try:
-        for path, metadata in zip(paths, ({"Software": None}, {"Date": None, "Creator": None}), strict=True):
-            figure.savefig(path, dpi=DPI, metadata=metadata)
-    except OSError as problem:
-        raise UserError(f"{problem.filename or stem}: {problem.strerror or problem}") from None
-    return paths
 
 
 def _first(result: Result) -> str | None:

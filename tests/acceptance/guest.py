@@ -26,6 +26,7 @@ class Guest:
     append: str = ""
     flash: Path | None = None
     cpus: int = 1
+    timing: str = "off"
 
     def qemu(self, binary: str = "qemu-system-aarch64") -> list[str]:
         """QEMU's `virt` board with a Cortex-A15.
@@ -46,6 +47,8 @@ class Guest:
     def pyemu(self) -> list[str]:
         """Arguments of `pyemu boot`."""
         arguments = ["boot", "--mem", self.memory, "--smp", str(self.cpus)]
+        if self.timing != "off":
+            arguments += ["--timing", self.timing]
         if self.flash:
             arguments += ["--flash", str(self.flash)]
         if self.kernel:

@@ -303,7 +303,8 @@ def test_a_store_costs_a_few_instructions_and_not_a_call() -> None:
 # ---- 17: the version ----
 
 SYMBOLS = (
-    """open close emu_start emu_stop reg_read reg_write mem_map_ptr mmio_map hook_add hook_del ctl strerror"""
+    "open close emu_start emu_stop reg_read reg_write reg_write_batch mem_map_ptr mmio_map hook_add hook_del "
+    "ctl strerror"
 )
 
 

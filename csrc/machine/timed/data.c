@@ -20,15 +20,23 @@ static void bill_wait(const timed_machine *t, timed_cpu *c, const pe_cache *l1, 
     }
 }
 
-/* Whether the address of the running block's latest access comes from a load that missed. */
-static bool waits_for_miss(const timed_cpu *c)
+/* Whether the address of the running block's latest access, a load, comes from a load that missed.  Instructions whose
+ * condition failed had no access: then the next load of the list is taken, and the count goes on from there. */
+static bool waits_for_miss(timed_cpu *c)
 {
-    const uint32_t index = c->next_access - 1;
-    if (!c->code || index >= c->code->accesses) {
+    if (!c->code) {
         return false;
     }
-    const pe_block_access *access = (const pe_block_access *)c->blocks->access.data + c->code->access + index;
-    return (access->after_load && c->missed) || access->address_regs & c->missed_regs;
+    const pe_block_access *access = (const pe_block_access *)c->blocks->access.data + c->code->access;
+    uint32_t index = c->next_access - 1;
+    while (index < c->code->accesses && access[index].store) {
+        index++;
+    }
+    if (index >= c->code->accesses) {
+        return false;
+    }
+    c->next_access = index + 1;
+    return (access[index].after_load && c->missed) || access[index].address_regs & c->missed_regs;
 }
 
 static uint64_t later(uint64_t a, uint64_t b)

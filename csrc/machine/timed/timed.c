@@ -92,9 +92,6 @@ pe_status timed_new(pe_machine *m, pe_error *err)
         return pe_fail(err, PE_ERR_ARGUMENT, "timing needs the parameters of a core");
     }
     const pe_status status = pe_core_check(config->core, err);
-    if (config->timing == PE_TIMING_CACHE) {
-        engine_find_unsynced(&m->engine);
-    }
     return status ? status : make(m, config->timing, config->core, err);
 }
 
