@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from pyemu.debug.session import Session
     from pyemu.machine import Machine
 
-__all__ = ["Control", "Halt", "Position", "Watch", "WatchHit"]
+__all__ = ["Control", "Halt", "LastWrite", "Position", "TableWrite", "Watch", "WatchHit"]
 
 CHECKPOINT_INSNS = 4 * SLICE_INSNS
 MAX_CHECKPOINTS = 256
 MAX_CHECKPOINT_BYTES = 512 << 20
 TABLE_WRITES = 1 << 18
 _LEAVE, _THROUGH = lib.PE_RUN_LEAVE, lib.PE_RUN_THROUGH
+_BATCH = 4096
 _BY_DEBUGGER = (StopReason.BREAKPOINT, StopReason.STEP, StopReason.WATCHPOINT, StopReason.POSITION)
 
 
@@ -78,8 +79,30 @@ class WatchHit:
 
 
 @dataclass(frozen=True)
+class TableWrite:
+    """A store to a table: by the instruction at ``pc``, which came after ``insns`` others."""
+
+    insns: int
+    cpu: int
+    pc: int
+    va: int
+    pa: int
+    size: int
+    old: int
+    new: int
+
+
+@dataclass(frozen=True)
+class LastWrite:
+    """By the instruction at ``pc``, ``ago`` instructions before now."""
+
+    pc: int
+    ago: int
+
+
+@dataclass(frozen=True)
 class Halt:
-    """Where a run stopped. ``history_end`` is "begin" where a run backwards found no earlier place."""
+    """Where a run stopped. ``history_end``: a run backwards found no earlier place."""
 
     reason: StopReason
     cpu: int
@@ -106,11 +129,13 @@ class Control:
         self._session = session
         self.machine: Machine = session.machine
         self.record = self.machine.config.timing == "off"
-        self.watches: list[Watch] = []
-        self.breakpoints: list[int] = []
+        self.points: dict[int, int | Watch] = {}
+        self._numbers = 0
         self.ended: Halt | None = None
         err = error()
         check(lib.pe_machine_record_tables(self.machine.handle, TABLE_WRITES, err), err)
+        self.recorded_from = self.position
+        session.last_write = self.last_write
         self.touched()
 
     # ---- where it is ----
@@ -133,42 +158,61 @@ class Control:
 
     # ---- breakpoints and watchpoints ----
 
-    def break_at(self, address: int) -> None:
-        """Stop before the instruction at a virtual address."""
-        err = error()
-        check(lib.pe_machine_break_add(self.machine.handle, address, err), err)
-        if address not in self.breakpoints:
-            self.breakpoints.append(address)
+    @property
+    def breakpoints(self) -> list[int]:
+        """Addresses of the breakpoints."""
+        return [point for point in self.points.values() if isinstance(point, int)]
 
-    def unbreak(self, address: int) -> None:
-        """Take a breakpoint away."""
-        err = error()
-        check(lib.pe_machine_break_remove(self.machine.handle, address, err), err)
-        self.breakpoints.remove(address)
+    @property
+    def watches(self) -> list[Watch]:
+        """The watchpoints."""
+        return [point for point in self.points.values() if isinstance(point, Watch)]
 
-    def watch(self, watch: Watch) -> None:
-        """Stop behind each instruction that reaches this memory."""
-        err = error()
-        check(lib.pe_machine_watch_add(self.machine.handle, watch.native(), err), err)
-        self.watches.append(watch)
+    def number(self, point: int | Watch) -> int | None:
+        """The number of a breakpoint (its address) or a watchpoint."""
+        return next((number for number, each in self.points.items() if each == point), None)
 
-    def unwatch(self, watch: Watch) -> None:
-        """Take a watchpoint away."""
+    def add(self, point: int | Watch) -> int:
+        """Stop before the instruction at a virtual address, or behind each that reaches watched memory.
+
+        Returns the number of the point, which stays that of one that is there already.
+        """
+        known = self.number(point)
+        if known is not None:
+            return known
         err = error()
-        check(lib.pe_machine_watch_remove(self.machine.handle, watch.native(), err), err)
-        self.watches.remove(watch)
+        if isinstance(point, Watch):
+            check(lib.pe_machine_watch_add(self.machine.handle, point.native(), err), err)
+        else:
+            check(lib.pe_machine_break_add(self.machine.handle, point, err), err)
+        self._numbers += 1
+        self.points[self._numbers] = point
+        return self._numbers
+
+    def remove(self, point: int | Watch) -> None:
+        """Take a breakpoint or a watchpoint away; nothing where there is none."""
+        number = self.number(point)
+        if number is None:
+            return
+        err = error()
+        if isinstance(point, Watch):
+            check(lib.pe_machine_watch_remove(self.machine.handle, point.native(), err), err)
+        else:
+            check(lib.pe_machine_break_remove(self.machine.handle, point, err), err)
+        del self.points[number]
 
     @contextmanager
     def temporary_break(self, address: int) -> Iterator[None]:
         """A breakpoint for a while; nothing where there is one already."""
-        if address in self.breakpoints:
+        if self.number(address) is not None:
             yield
             return
-        self.break_at(address)
+        self.add(address)
         try:
             yield
         finally:
-            self.unbreak(address)
+            self.remove(address)
+            self._numbers -= 1
 
     # ---- forward ----
 
@@ -258,6 +302,30 @@ class Control:
         return WatchHit(
             watch, out.va, out.pa, out.pc, out.cpu, out.size, bool(out.write), out.old_value, out.new_value, out.insns
         )
+
+    # ---- what was written to tables ----
+
+    def table_writes(self, pa: int, size: int) -> list[TableWrite]:
+        """Recorded stores to [pa, pa + size), oldest first: to memory from which a walk had read before."""
+        out, first = ffi.new("pe_table_write[]", _BATCH), ffi.new("uint64_t *")
+        found, at = [], 0
+        while count := lib.pe_machine_table_writes(self.machine.handle, at, out, _BATCH, first):
+            at = first[0] + count
+            for w in out[0:count]:
+                if w.pa < pa + size and pa < w.pa + w.size:
+                    found.append(
+                        TableWrite(w.insns, w.cpu, w.pc, w.va, w.pa, w.size, w.old_value, w.new_value)
+                    )
+        now = self.machine.stats().insns
+        # What was run over again after a step back is recorded again.
+        return [each for each in found if each.insns <= now]
+
+    def last_write(self, pa: int) -> LastWrite | None:
+        """The latest recorded store to a descriptor."""
+        writes = self.table_writes(pa, 8)
+        if not writes:
+            return None
+        return LastWrite(writes[-1].pc, self.machine.stats().insns - writes[-1].insns)
 
     # ---- checkpoints ----
 

@@ -258,17 +258,17 @@ class Protocol:
             if address >= 1 << 32:
                 return _BAD
             if insert:
-                control.break_at(address)
-            elif address in control.breakpoints:
-                control.unbreak(address)
+                control.add(address)
+            else:
+                control.remove(address)
             return OK
         if kind not in _WATCH_KINDS:
             return EMPTY
         watch = Watch(address, size, _WATCH_KINDS[kind][0], self._physical)
         if insert:
-            control.watch(watch)
-        elif watch in control.watches:
-            control.unwatch(watch)
+            control.add(watch)
+        else:
+            control.remove(watch)
         return OK
 
     # ---- threads ----

@@ -156,12 +156,7 @@ class GdbServer:
         self._client, self._reader, self._acks = client, PacketReader(), True
         self._protocol = Protocol(self._session, self._send)
         self._resume, self._asleep = None, False
-        self._points = self._points_now()
-
-    def _points_now(self) -> tuple[list[int], list[object]]:
-        if not self._can_run:
-            return [], []
-        return list(self._control.breakpoints), list(self._control.watches)
+        self._points = set(self._control.points) if self._can_run else set()
 
     def _receive(self) -> None:
         assert self._client is not None
@@ -223,10 +218,8 @@ class GdbServer:
         if not self._can_run:
             return
         control = self._control
-        for address in [each for each in control.breakpoints if each not in self._points[0]]:
-            control.unbreak(address)
-        for watch in [each for each in control.watches if each not in self._points[1]]:
-            control.unwatch(watch)
+        for point in [each for number, each in control.points.items() if number not in self._points]:
+            control.remove(point)
         self._asleep = False
         self._resume = None if control.ended is not None else Resume("continue", self._session.cpu)
 
