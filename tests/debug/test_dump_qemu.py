@@ -48,7 +48,9 @@ class Recorded:
 def addresses(target: Target) -> list[int]:
     """Both sides of both ends of each range, and random ones."""
     rng = random.Random(7)
-    found = {rng.getrandbits(32) for _ in range(300)} | {rng.randrange(0xC000_0000, 1 << 32) for _ in range(500)}
+    found = {rng.getrandbits(32) for _ in range(300)} | {
+        rng.randrange(0xC000_0000, 1 << 32) for _ in range(500)
+    }
     for each in mapped_ranges(target.memory, target.regime(0), contiguous=True):
         found |= {each.va - 1, each.va, each.end - 1, each.end}
     return sorted(va for va in found if 0 <= va < 1 << 32)

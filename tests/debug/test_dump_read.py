@@ -56,7 +56,12 @@ def test_banked_registers_of_a_64_bit_core_of_qemu(tmp_path: Path) -> None:
     with open_dump(path) as target:
         found = target.registers(0)
     assert (found["sp"], found["lr"], found["pc"], found["cpsr"]) == (0x113, 0x112, 0xC000_0100, 0x600F_0093)
-    assert (found["sp_usr"], found["lr_usr"], found["sp_irq"], found["lr_abt"]) == (0x10D, 0x10E, 0x111, 0x114)
+    assert (found["sp_usr"], found["lr_usr"], found["sp_irq"], found["lr_abt"]) == (
+        0x10D,
+        0x10E,
+        0x111,
+        0x114,
+    )
 
 
 def test_a_core_of_qemu_whose_header_has_the_low_32_bits_of_its_size(tmp_path: Path) -> None:
@@ -185,7 +190,9 @@ def test_a_damaged_core_is_read_or_refused(
         value = data.draw(st.sampled_from((0, 1, (1 << 8 * width) - 1, 1 << 8 * width - 1, 0x40)))
         content[at : at + width] = (value & (1 << 8 * width) - 1).to_bytes(width, "little")
     path = tmp_path_factory.mktemp("core") / "c"
-    path.write_bytes(content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content)
+    path.write_bytes(
+        content[: data.draw(st.integers(0, len(content)))] if data.draw(st.booleans()) else content
+    )
     try:
         target = open_dump(path, ram_base=None)
     except UserError as problem:
@@ -194,7 +201,9 @@ def test_a_damaged_core_is_read_or_refused(
     with target:
         for segment in target.memory.segments:
             assert len(target.memory.read(segment.base, PAGE)) == PAGE
-        assert all(isinstance(value, int) for cpu in range(target.cpus) for value in target.registers(cpu).values())
+        assert all(
+            isinstance(value, int) for cpu in range(target.cpus) for value in target.registers(cpu).values()
+        )
 
 
 def test_a_raw_image_is_not_changed_by_looking_at_it(tmp_path: Path) -> None:

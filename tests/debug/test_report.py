@@ -86,7 +86,9 @@ def test_the_page_needs_nothing_else(page: Path) -> None:
 def test_its_ranges_are_what_the_tables_map(page: Path, timed: Machine) -> None:
     data = page_data(page)
     expected = [r for r in mapped_ranges(timed.mem, timed.regime(), contiguous=True) if not r.outside]
-    assert [row[:5] for row in data["ranges"]] == [[r.va, r.size, r.pa, r.leaf_size, r.level] for r in expected]
+    assert [row[:5] for row in data["ranges"]] == [
+        [r.va, r.size, r.pa, r.leaf_size, r.level] for r in expected
+    ]
     assert data["mapped"] == sum(r.size for r in expected)
     for va, size, pa, *_, kind in data["ranges"]:
         for offset in (0, size - 1):
@@ -161,7 +163,14 @@ def browser() -> str:
 
 
 def headless(browser: str, profile: Path, *args: str) -> str:
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"]
+    command = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--force-color-profile=srgb",
+    ]
     command += [f"--user-data-dir={profile}", f"--window-size={WIDTH},{HEIGHT}", *args]
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
 
