@@ -126,7 +126,8 @@ def _works(case: _Case) -> Reason:
         both = f"is in domain {t.domain}, whose manager is not checked (DACR {case.regime.dacr:#010x})"
     return Reason(
         True,
-        f"works: it is {t.pa:#x}, {memory_type(t.attr)}; {_leaf(case)} maps {size_text(t.size)} and {both}{nothing}.",
+        f"works: it is {t.pa:#x}, {memory_type(t.attr)}; {_leaf(case)} maps {size_text(t.size)} and "
+        f"{both}{nothing}.",
         (),
     )
 
@@ -149,8 +150,8 @@ def _not_started(case: _Case) -> Reason:
     if not regime.ttbcr & bit:
         return Reason(
             False,
-            f"faults: translation, level 1. No TTBR translates it: {case.walk.text.partition(': ')[2]}; smaller values "
-            "of T0SZ or T1SZ would close the gap.",
+            f"faults: translation, level 1. No TTBR translates it: {case.walk.text.partition(': ')[2]}; "
+            "smaller values of T0SZ or T1SZ would close the gap.",
         )
     name = f"TTBCR.{'EPD' if regime.long_format else 'PD'}{int(second)}"
     pan = ""
@@ -180,20 +181,23 @@ def _invalid(case: _Case, step: Step) -> str:
     software = case.software
     if software is not None and software.swap is not None:
         kind, offset = software.swap
-        return f": Linux has a swap entry there (type {kind}, offset {offset:#x}), and the fault brings the page back"
+        return (
+            f": Linux has a swap entry there (type {kind}, offset {offset:#x}): the fault reads the page in"
+        )
     if software is not None and software.none:
         return ": Linux has PROT_NONE there; mprotect would make it accessible"
     if software is not None and software.present and not software.young:
         return (
-            ": Linux's entry has YOUNG clear, so the hardware's is empty (this format has no access flag); the "
-            "fault sets it"
+            ": Linux's entry has YOUNG clear, so the hardware's is empty (this format has no access flag); "
+            "the fault sets it"
         )
     if step.descriptor:
         return f" (bits 1:0 are {step.descriptor & 3:#04b}) though it is not zero"
     last = step.level == (3 if case.regime.long_format else 2)
     needed = f"a {'page' if last else 'table or block'} descriptor there would map it"
     if case.user_address:
-        return f": nothing is mapped; if a VMA covers it Linux fills it at this fault, else it is a SIGSEGV; {needed}"
+        linux = "if a VMA covers it Linux fills it at this fault, else it is a SIGSEGV"
+        return f": nothing is mapped; {linux}; {needed}"
     return f": nothing is mapped; {needed}"
 
 
@@ -204,8 +208,8 @@ def _external_walk(case: _Case) -> Reason:
     )
     return Reason(
         False,
-        f"faults: external abort on the walk, level {step.level}. The table at {step.table_pa:#x}, which {source} "
-        "points to, lies outside memory; a table in RAM would be read.",
+        f"faults: external abort on the walk, level {step.level}. The table at {step.table_pa:#x}, which "
+        f"{source} points to, lies outside memory; a table in RAM would be read.",
     )
 
 

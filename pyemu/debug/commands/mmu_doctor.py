@@ -164,8 +164,8 @@ def _root_alignment(case: _Case) -> Iterator[Finding]:
         if used and stray:
             yield Finding(
                 "table alignment",
-                f"TTBR{number} = {value:#x}: the root table must be aligned to {align:#x} bytes, the hardware "
-                f"takes {value & ~0x7F & -align & 0xFF_FFFF_FFFF:#x}",
+                f"TTBR{number} = {value:#x}: the root table must be aligned to {align:#x} bytes, the "
+                f"hardware takes {value & ~0x7F & -align & 0xFF_FFFF_FFFF:#x}",
                 "a root table is aligned to its size; lower bits of the base are ignored or unpredictable",
                 "B4.1.154",
             )
@@ -293,8 +293,8 @@ def _outside(case: _Case) -> Iterator[Finding]:
     for each in [r for r in case.ranges if r.outside][:_MAX_EACH]:
         yield Finding(
             "table outside memory",
-            f"{each.va:#010x}-{each.end:#x} is translated by a table at {each.descriptor_pa & -4096:#x}, where "
-            "there is no memory",
+            f"{each.va:#010x}-{each.end:#x} is translated by a table at {each.descriptor_pa & -4096:#x}, "
+            "where there is no memory",
             "a descriptor is read from memory; where nothing answers the walk takes an external abort",
             "B3.12.3",
         )
@@ -313,8 +313,9 @@ def _memory_types(case: _Case) -> Iterator[Finding]:
         register = f"MAIR{index // 4} = {(case.regime.mair0, case.regime.mair1)[index // 4]:#010x}"
         yield Finding(
             "memory attributes",
-            f"AttrIndx {index} is used for RAM at {r.va:#010x} (@{r.descriptor_pa:#x} = {r.descriptor:#x}), and "
-            f"its byte of {register} is 0: Strongly-ordered, so not cached, no exclusives, no unaligned access",
+            f"AttrIndx {index} is used for RAM at {r.va:#010x} (@{r.descriptor_pa:#x} = {r.descriptor:#x}), "
+            f"and its byte of {register} is 0: Strongly-ordered, so not cached, no exclusives, no unaligned "
+            "access",
             "AttrIndx selects a byte of MAIR0 or MAIR1, and 0x00 there means Strongly-ordered",
             "B4.1.104",
         )
