@@ -1,4 +1,4 @@
-"""``walk`` and ``why``: the same answers as a CPU model gave, and reasons that hold when they are acted on."""
+"""``walk`` and ``why``: the answers that a CPU model gave, and reasons that hold when they are acted on."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Merged ranges against translations of single pages: what is mapped, and how, is neither lost nor invented."""
+"""Merged ranges against translations of single pages: nothing is lost, and nothing invented."""
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -75,7 +76,7 @@ def test_each_page_of_real_tables_is_in_a_range_that_says_the_same(case: Dump) -
 def test_ranges_do_not_overlap_and_neighbours_differ(case: Dump) -> None:
     memory, regime = dump_memory(case), dump_regime(case)
     found = list(mapped_ranges(memory, regime))
-    for left, right in zip(found, found[1:], strict=False):
+    for left, right in itertools.pairwise(found):
         assert left.end <= right.va
         if left.end == right.va:
             same = replace(left, va=right.va, size=right.size, pa=right.pa, descriptors=right.descriptors)

@@ -362,16 +362,16 @@ def _aliases(case: _Case) -> Iterator[Finding]:
     ram = sorted((r for r in case.ranges if not r.outside and case.is_ram(r.pa)), key=lambda r: r.pa)
     found, last = 0, None
     for r in ram:
-        if last is not None and r.pa < last.pa + last.size and found < _MAX_EACH:
-            if (r.attr, r.shareability) != (last.attr, last.shareability):
-                found += 1
-                yield Finding(
-                    "mismatched attributes",
-                    f"physical {r.pa:#x} is {_type(last)} at {last.va + r.pa - last.pa:#010x} and {_type(r)} at "
-                    f"{r.va:#010x}",
-                    "all aliases of a location have the same memory type, cacheability and shareability",
-                    "A3.5.7",
-                )
+        again = last is not None and r.pa < last.pa + last.size
+        if last is not None and again and _type(r) != _type(last) and found < _MAX_EACH:
+            found += 1
+            other = last.va + r.pa - last.pa
+            yield Finding(
+                "mismatched attributes",
+                f"physical {r.pa:#x} is {_type(last)} at {other:#010x} and {_type(r)} at {r.va:#010x}",
+                "all aliases of a location have the same memory type, cacheability and shareability",
+                "A3.5.7",
+            )
         if last is None or r.pa + r.size > last.pa + last.size:
             last = r
 
@@ -397,8 +397,8 @@ def _omitted(case: _Case, each: Omission) -> Finding:
         return Finding(
             "missing barrier",
             f"the write of SCTLR at {at} has no ISB behind it: instructions after it may still run as before",
-            "a change of a system control register is certain to be seen after an ISB, or an exception or its "
-            "return",
+            "a change of a system control register is certain to be seen after an ISB, an exception or the "
+            "return from one",
             "B3.15.5",
         )
     if each.what == "tlbi-dsb":
@@ -410,8 +410,8 @@ def _omitted(case: _Case, each: Omission) -> Finding:
         )
     return Finding(
         "missing barrier",
-        f"no DSB between the store at {each.other:#010x} and the TLB operation at {at}: if it writes a descriptor, "
-        "a walk may read the old one after the invalidation",
+        f"no DSB between the store at {each.other:#010x} and the TLB operation at {at}: if it writes a "
+        "descriptor, a walk may read the old one after the invalidation",
         "a DSB makes a write of a translation table visible to walks before TLB maintenance",
         "B3.10.1",
     )
