@@ -39,6 +39,7 @@ class Session:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.cpu = 0
+        self.last_write: Callable[[int], Any] | None = None  # of a descriptor: set where stores are recorded
         self._parts: dict[Callable[[Session], Any], Any] = {}
 
     def __enter__(self) -> Session:
