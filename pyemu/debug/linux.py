@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyemu.debug.fields import layouts
 from pyemu.mem import PAGE_SIZE, Memory
-from pyemu.mmu import DescriptorKind, Regime, Step, translate
+from pyemu.mmu import DescriptorKind, Regime, Step, mapped_ranges, translate
 from pyemu.native import NativeError
 
 if TYPE_CHECKING:
@@ -123,11 +123,10 @@ def linux_layout(session: Session) -> LinuxLayout | None:
 
 def _linear_end(memory: Memory, regime: Regime, offset: int, phys: int) -> int:
     va = offset
-    while va < _VMALLOC_END:
-        t = translate(memory, regime, va)
-        if not t.size or t.pa != va - offset + phys:
+    for r in mapped_ranges(memory, regime, offset, _VMALLOC_END, contiguous=True):
+        if r.outside or r.va != va or r.pa != va - offset + phys:
             break
-        va = (va & -t.size) + t.size
+        va = r.end
     return va
 
 

@@ -93,7 +93,8 @@ class Stale:
             now = f"{hit.fault.text} fault" if hit.fault else f"{hit.new_pa:#x}"
             lines.append(
                 f"used: {hit.access.name.lower()} of {hit.va:#010x} went to {hit.old_pa:#x} by the stale "
-                f"{hit.old_descriptor:#x}; the tables say {now}, @{hit.descriptor_pa:#x} = {hit.new_descriptor:#x}"
+                f"{hit.old_descriptor:#x}; the tables say {now}, "
+                f"@{hit.descriptor_pa:#x} = {hit.new_descriptor:#x}"
             )
         return lines or ["no entry contradicts the tables"]
 
@@ -172,7 +173,8 @@ def contradiction(entry: TlbEntry, va: int, fresh: Translation) -> str | None:
         return f"the entry maps {entry.pa + va - entry.va:#x}, {tables}: {fresh.pa:#x}"
     if (entry.prot, entry.prot_user) != (fresh.prot, fresh.prot_other):
         was = f"kernel {prot_text(entry.prot)} user {prot_text(entry.prot_user)}"
-        return f"the entry permits {was}, {tables}: kernel {prot_text(fresh.prot)} user {prot_text(fresh.prot_other)}"
+        now = f"kernel {prot_text(fresh.prot)} user {prot_text(fresh.prot_other)}"
+        return f"the entry permits {was}, {tables}: {now}"
     if (entry.attr, entry.shareability) != (fresh.attr, fresh.shareability):
         return f"the entry is {memory_type(entry.attr)}, {tables}: {memory_type(fresh.attr)}"
     if entry.is_global == bool(fresh.flags & Flag.NG):
