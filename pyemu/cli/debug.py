@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from pyemu.config import TIMINGS, MachineConfig, UserError, parse_memory, parse_
 
 if TYPE_CHECKING:
     from pyemu.debug.opening import OpenOptions
+    from pyemu.debug.session import Session
 
 SUMMARY = "look inside a snapshot, an image or a dump: walks, tables, TLBs, registers"
 DESCRIPTION = """\
@@ -59,6 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print each result as one line of JSON")
     parser.add_argument("--cpu", metavar="N", type=int, default=0, help="look at this CPU first (default 0)")
     parser.add_argument("--symbols", metavar="F", type=Path, help="symbols: an ELF file, or a System.map")
+    parser.add_argument(
+        "--gdb",
+        metavar="[HOST:]PORT",
+        help="serve gdb here, after -x and -c; on this host alone unless HOST is given",
+    )
     parser.set_defaults(script=None)
     live = parser.add_argument_group("snapshots and images")
     live.add_argument("--timing", choices=TIMINGS, help="what guest time is made of; with tlb there are TLBs")
@@ -83,15 +90,30 @@ def run(args: argparse.Namespace) -> int:
 
     with Session(open_target(args.target, open_options(args))) as session:
         session.select(args.cpu)
-        if args.script is None:
+        if args.script is None and args.gdb is None:
             return interact(session, json=args.json)
         script = Script(session, json=args.json)
-        for kind, value in args.script:
+        for kind, value in args.script or []:
             lines = [value] if kind == "command_line" else _lines(value)
             for line in lines:
                 if not script.run(line):
                     return script.status
+        if args.gdb is not None:
+            _serve(session, args.gdb)
         return script.status
+
+
+def _serve(session: Session, where: str) -> None:
+    from pyemu.debug.gdb.server import GdbServer, announce, parse_endpoint
+
+    server = GdbServer(session, *parse_endpoint(where))
+    announce(server)
+    try:
+        server.serve(sys.stdout.buffer)
+    except KeyboardInterrupt:
+        print("pyemu: interrupted", file=sys.stderr)
+    finally:
+        server.close()
 
 
 def open_options(args: argparse.Namespace) -> OpenOptions:

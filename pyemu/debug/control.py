@@ -325,9 +325,7 @@ class Control:
                     found.append(
                         TableWrite(w.insns, w.cpu, w.pc, w.va, w.pa, w.size, w.old_value, w.new_value)
                     )
-        now = self.machine.stats().insns
-        # What was run over again after a step back is recorded again.
-        return [each for each in found if each.insns <= now]
+        return found
 
     def last_write(self, pa: int) -> LastWrite | None:
         """The latest recorded store to a descriptor."""
