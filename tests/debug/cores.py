@@ -1,4 +1,4 @@
-"""Makes ELF cores byte by byte, apart from the code that reads and writes them, and guests to put into them."""
+"""Makes ELF cores byte by byte, apart from the code that reads and writes them, and guests for them."""
 
 from __future__ import annotations
 

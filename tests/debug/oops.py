@@ -2,8 +2,8 @@
 
     python -m tests.debug.oops oops.snap
 
-The bug is put in from outside: version_proc_show gets a user address where its seq_file should be, as a driver
-would pass one that forgot copy_from_user.  The kernel's own fault handler does the rest.
+The bug is put in from outside: version_proc_show gets a user address where its seq_file should be, as from a
+driver that forgot copy_from_user.  The kernel's own fault handler does the rest.
 """
 
 from __future__ import annotations

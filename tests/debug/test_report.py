@@ -156,10 +156,8 @@ def test_the_command(run_pyemu: Callable[..., Completed], tmp_path: Path) -> Non
 
 @pytest.fixture(scope="module")
 def browser() -> str:
-    for name in BROWSERS:
-        if shutil.which(name):
-            return name
-    unavailable("no Chromium is installed (Debian: apt install chromium)")
+    found = next((name for name in BROWSERS if shutil.which(name)), None)
+    return found or unavailable("no Chromium is installed (Debian: apt install chromium)")
 
 
 def headless(browser: str, profile: Path, *args: str) -> str:

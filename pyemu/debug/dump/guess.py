@@ -14,6 +14,7 @@ from pyemu.config import format_size
 from pyemu.debug.dump.extents import Extent, extents
 from pyemu.debug.dump.scan import Root, roots
 from pyemu.debug.dump.vmcoreinfo import find_vmcoreinfo, swapper_address
+from pyemu.debug.dump.windows import Held
 from pyemu.mem import Memory
 from pyemu.mmu import Access, Regime, translate
 
@@ -48,15 +49,16 @@ class Candidate:
         return (head, *(f"  {reason}" for reason in self.reasons))
 
 
-def find_tables(memory: Memory, cpus: Iterable[Mapping[str, int]] = ()) -> list[Candidate]:
+def find_tables(memory: Memory, cpus: Iterable[Mapping[str, int]] = (), held: Held = None) -> list[Candidate]:
     """The tables that could be the kernel's own, the likeliest first.
 
-    ``cpus``: registers of the CPUs, as far as they are known.
+    ``cpus``: registers of the CPUs, as far as they are known. ``held``: see
+    :func:`~pyemu.debug.dump.windows.windows`.
     """
     registers = list(cpus)
-    info = find_vmcoreinfo(memory)
+    info = find_vmcoreinfo(memory, held)
     swapper = None if info is None else swapper_address(info)
-    found = [_weigh(memory, root, registers, swapper) for root in islice(roots(memory), MAX_ROOTS)]
+    found = [_weigh(memory, root, registers, swapper) for root in islice(roots(memory, held), MAX_ROOTS)]
     best = sorted((c for c in found if c is not None and c.score > 0), key=lambda c: (-c.score, c.pa))
     return best[:MAX_CANDIDATES]
 

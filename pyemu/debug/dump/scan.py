@@ -11,14 +11,13 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pyemu.debug.dump.windows import Held, windows
 from pyemu.mem import PAGE_SIZE, Memory
 
-__all__ = ["Root", "is_zero", "roots"]
+__all__ = ["Root", "roots"]
 
-CHUNK = 1 << 20
-SHORT_BYTES = 16384
+LONG_BYTES, SHORT_BYTES = 32, 16384
 _LONG_ADDRESS = 0xFF_FFFF_F000
-_ZERO = bytes(CHUNK)
 _LOW_BITS = bytes(value & 3 for value in range(256))
 _MAX_ODD_INVALID = 16  # words of an invalid descriptor that are not zero: software may keep something there
 
@@ -48,27 +47,17 @@ class _Map:
         return array(code, self.memory.read(pa, size))
 
 
-def is_zero(data: bytes) -> bool:
-    """Whether up to a megabyte of memory is all zeros."""
-    return data == (_ZERO if len(data) == CHUNK else _ZERO[: len(data)])
-
-
-def roots(memory: Memory) -> Iterator[Root]:
+def roots(memory: Memory, held: Held = None) -> Iterator[Root]:
     """Every table that begins at a page (long) or at 16 KB (short), by ascending address."""
     known = _Map(memory)
-    for base, end in known.ranges:
-        for at in range(base, end, CHUNK):
-            data = memory.read(at, min(CHUNK, end - at))
-            if is_zero(data):
-                continue
-            for offset in range(0, len(data), PAGE_SIZE):
-                if data[offset] or data[offset + 8] or data[offset + 16] or data[offset + 24]:
-                    first = struct.unpack_from("<4Q", data, offset)
-                    if _is_long_root(known, first):
-                        yield Root(at + offset, True)
-            for offset in range(-at % SHORT_BYTES, len(data) - SHORT_BYTES + 1, SHORT_BYTES):
-                if _is_short_root(known, data[offset : offset + SHORT_BYTES]):
-                    yield Root(at + offset, False)
+    for at, data in windows(memory, held):
+        for offset in range(-at % PAGE_SIZE, len(data) - LONG_BYTES + 1, PAGE_SIZE):
+            first = struct.unpack_from("<4Q", data, offset)
+            if any(first) and _is_long_root(known, first):
+                yield Root(at + offset, True)
+        for offset in range(-at % SHORT_BYTES, len(data) - SHORT_BYTES + 1, SHORT_BYTES):
+            if _is_short_root(known, data[offset : offset + SHORT_BYTES]):
+                yield Root(at + offset, False)
 
 
 # ---- long descriptors (ARM DDI 0406C B3.6.1) ----

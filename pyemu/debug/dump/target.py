@@ -29,8 +29,9 @@ _KDUMP = (b"KDUMP   ", b"makedumpfile")
 class DumpTarget:
     """Memory and registers of a guest that ran elsewhere, or earlier; it can only be looked at.
 
-    ``registers`` has what is known of each CPU, by name. ``guesses`` are the tables that
-    ``--find-pgd`` found, the best first; CPUs whose translation registers the dump does not have use that.
+    ``registers`` has what is known of each CPU, by name. ``held`` is (address, bytes) of what the file holds;
+    the rest of memory is zeros. ``guesses`` are the tables that ``--find-pgd`` found, the best first; CPUs
+    whose translation registers the dump does not have use that.
     """
 
     def __init__(
@@ -38,11 +39,13 @@ class DumpTarget:
         name: str,
         memory: Memory,
         registers: list[dict[str, int]],
+        held: tuple[tuple[int, int], ...],
         guesses: tuple[Candidate, ...] = (),
     ) -> None:
         self._name = name
         self._memory = memory
         self._registers = registers or [{}]
+        self.held = held
         self.guesses = guesses
         self.symbols = Symbols(None)
 
@@ -116,18 +119,20 @@ def open_dump(
             raise UserError(f"{path}: a core says by itself where its memory lies: it needs no base")
         core = read_core(path)
         memory, cpus = _map_core(core), read_cpus(core.notes)
+        held = tuple((s.pa, s.file_bytes) for s in core.segments if s.file_bytes)
     else:
         memory, cpus = _map_raw(path, start, ram_base), []
+        held = tuple((s.base, s.size) for s in memory.segments)
     try:
         guesses: tuple[Candidate, ...] = ()
         if regs is not None:
             cpus = _given(path, cpus, read_register_file(regs))
         elif find_pgd:
-            cpus, guesses = _guessed(path, memory, cpus)
+            cpus, guesses = _guessed(path, memory, cpus, held)
     except BaseException:
         memory.close()
         raise
-    return DumpTarget(str(path), memory, cpus, guesses)
+    return DumpTarget(str(path), memory, cpus, held, guesses)
 
 
 def _start(path: Path) -> bytes:
@@ -190,11 +195,11 @@ def _translation(given: dict[str, int], known: dict[str, int]) -> dict[str, int]
 
 
 def _guessed(
-    path: Path, memory: Memory, cpus: list[dict[str, int]]
+    path: Path, memory: Memory, cpus: list[dict[str, int]], held: tuple[tuple[int, int], ...]
 ) -> tuple[list[dict[str, int]], tuple[Candidate, ...]]:
     from pyemu.debug.dump.guess import find_tables
 
-    found = tuple(find_tables(memory, cpus))
+    found = tuple(find_tables(memory, cpus, held))
     if not found:
         raise UserError(f"{path}: nothing in this memory looks like page tables of a kernel")
     best = found[0].registers

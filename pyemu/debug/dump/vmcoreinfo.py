@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import struct
 
+from pyemu.debug.dump.windows import Held, windows
 from pyemu.mem import PAGE_SIZE, Memory
 
 __all__ = ["fields", "find_vmcoreinfo", "swapper_address"]
 
 _NAME = b"VMCOREINFO\0"
 _HEADER = struct.pack("<I", len(_NAME))
-_CHUNK = 1 << 20
 _MAX_BYTES = PAGE_SIZE
 
 
-def find_vmcoreinfo(memory: Memory) -> bytes | None:
+def find_vmcoreinfo(memory: Memory, held: Held = None) -> bytes | None:
     """The content of the note, or None: the guest is no Linux, or one that cannot crash-dump."""
-    for segment in memory.segments:
-        for at in range(segment.base, segment.base + segment.size, _CHUNK):
-            data = memory.read(at, min(_CHUNK, segment.base + segment.size - at))
-            found = data.find(_NAME)
-            while found >= 0:
-                if found % PAGE_SIZE == 12 and data[found - 12 : found - 8] == _HEADER:
-                    content = _content(data, found)
-                    if content is not None:
-                        return content
-                found = data.find(_NAME, found + 1)
+    for at, data in windows(memory, held):
+        found = data.find(_NAME)
+        while found >= 0:
+            if (at + found) % PAGE_SIZE == 12 and data[found - 12 : found - 8] == _HEADER:
+                content = _content(data, found)
+                if content is not None:
+                    return content
+            found = data.find(_NAME, found + 1)
     return None
 
 

@@ -30,17 +30,16 @@ from pyemu.debug.dump.elf import (
 )
 from pyemu.debug.dump.extents import Extent, extents
 from pyemu.debug.dump.prstatus import cpu_notes
-from pyemu.debug.dump.scan import is_zero
 from pyemu.debug.dump.vmcoreinfo import find_vmcoreinfo, swapper_address
+from pyemu.debug.dump.windows import WINDOW_BYTES, Held, is_zero, windows
 from pyemu.machine.output import whole_file
-from pyemu.mem import PAGE_SIZE, Memory, Segment
+from pyemu.mem import PAGE_SIZE
 
 if TYPE_CHECKING:
     from pyemu.debug.target import Target
 
 __all__ = ["Written", "write_core"]
 
-_CHUNK = 1 << 20
 _4G = 1 << 32
 _BEYOND = 1 << 40  # above every virtual and physical address
 
@@ -83,7 +82,7 @@ def write_core(target: Target, path: str | Path) -> Written:
     Raises :class:`~pyemu.config.UserError` where it cannot be written.
     """
     notes = [note for cpu in range(target.cpus) for note in cpu_notes(cpu, target.registers(cpu))]
-    info = find_vmcoreinfo(target.memory)
+    info = find_vmcoreinfo(target.memory, _held(target))
     if info is not None:
         notes.append(Note("VMCOREINFO", 0, info))
     parts = _parts(target, info)
@@ -100,8 +99,11 @@ def write_core(target: Target, path: str | Path) -> Written:
 
 def _parts(target: Target, info: bytes | None) -> list[_Part]:
     """The memory in pieces, each with its virtual address."""
-    memory = target.memory
-    segments = [s for s in memory.segments if not s.readonly or _used(memory, s)]
+    segments = [
+        s
+        for s in target.memory.segments
+        if not s.readonly or any(windows(target.memory, _held(target), s.base, s.base + s.size))
+    ]
     linear = None if info is None else _linear_map(target, info)
     parts = []
     for segment in segments:
@@ -138,11 +140,6 @@ def _linear_map(target: Target, info: bytes) -> Extent | None:
     except UserError:  # the target does not say where its tables are
         return None
     return next((e for e in mapped if not e.user and e.va <= swapper < e.va + e.size), None)
-
-
-def _used(memory: Memory, segment: Segment) -> bool:
-    """Whether flash holds anything."""
-    return any(not is_zero(data) for _, data in _chunks(memory, segment.base, segment.size))
 
 
 def _layout(parts: list[_Part]) -> Layout:
@@ -200,20 +197,20 @@ def _write_memory(file: BinaryIO, target: Target, part: _Part, offset: int) -> i
 
 def _content(target: Target, part: _Part) -> Iterator[tuple[int, bytes]]:
     """(address, bytes) of runs of pages that are not zero."""
-    if target.machine is not None:  # the host knows which pages the guest has ever touched
-        pages = target.memory.touched(part.pa, part.pa + part.size)
-        yield from _nonzero((pa, target.memory.read(pa, PAGE_SIZE)) for pa in pages)
-        return
-    for at, data in _chunks(target.memory, part.pa, part.size):
-        if not is_zero(data):
-            pieces = range(0, len(data), PAGE_SIZE)
-            yield from _nonzero((at + i, data[i : i + PAGE_SIZE]) for i in pieces)
+    for at, data in windows(target.memory, _held(target), part.pa, part.pa + part.size):
+        data += bytes(-len(data) % PAGE_SIZE)
+        yield from _nonzero((at + i, data[i : i + PAGE_SIZE]) for i in range(0, len(data), PAGE_SIZE))
+
+
+def _held(target: Target) -> Held:
+    held: Held = getattr(target, "held", None)
+    return held
 
 
 def _nonzero(pages: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     start, run = 0, bytearray()
     for pa, page in pages:
-        if run and (is_zero(page) or pa != start + len(run) or len(run) >= _CHUNK):
+        if run and (is_zero(page) or pa != start + len(run) or len(run) >= WINDOW_BYTES):
             yield start, bytes(run)
             run.clear()
         if not is_zero(page):
@@ -222,9 +219,3 @@ def _nonzero(pages: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
             run += page
     if run:
         yield start, bytes(run)
-
-
-def _chunks(memory: Memory, base: int, size: int) -> Iterator[tuple[int, bytes]]:
-    end = base + size
-    for at in range(base, end, _CHUNK):
-        yield at, memory.read(at, min(_CHUNK, end - at))
