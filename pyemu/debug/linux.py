@@ -106,8 +106,8 @@ class SoftwareBits:
 def linux_layout(session: Session) -> LinuxLayout | None:
     """The layout of the Linux whose tables the current CPU uses; None for another guest.
 
-    A linear map of at least 16 MB at one of Linux's offsets, in sections, that ends below the FDT's place, and
-    a page of vectors at the top.
+    That is a linear map of at least 16 MB at one of Linux's offsets, in sections, that ends below the FDT's
+    place, and a page of vectors at the top.
     """
     regime, memory = undenied(session.regime), session.memory
     if not regime.mmu_on or translate(memory, regime, _VECTORS).size != PAGE_SIZE:
