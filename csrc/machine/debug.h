@@ -67,13 +67,17 @@ struct debug_machine {
 
     uint8_t *tables; /* bit set: pages from which a walk has read; NULL: not recorded */
     pe_table_write *ring;
-    uint64_t ring_room, ring_count;
+    uint64_t ring_room, ring_count, ring_oldest;
 
     uint8_t *saved; /* bit set: pages that are in the log of the latest checkpoint; NULL: no checkpoints */
     checkpoint **checkpoints;
     size_t ncheckpoints, checkpoints_room;
     uint64_t next_id;
 };
+
+/* ---- watch.c ---- */
+/* The run goes back to this instruction: what was recorded behind it has not happened. */
+void watch_forget_since(pe_machine *machine, uint64_t insns);
 
 /* ---- rewind.c ---- */
 void rewind_save_page(pe_machine *machine, uint64_t page);

@@ -259,6 +259,7 @@ pe_status pe_machine_rewind(pe_machine *m, uint64_t id, pe_error *err)
     d->ncheckpoints = at + 1;
     clear_log(c);
     status = pe_machine_state_load(m, c->state, c->state_bytes, err);
+    watch_forget_since(m, c->info.insns);
     m->suspended = c->suspended;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         m->cpu[i]->held_next = c->cpu[i].held_next;

@@ -305,7 +305,7 @@ pe_status pe_machine_record_tables(pe_machine *m, uint64_t room, pe_error *err)
     free(d->ring);
     d->ring = NULL;
     d->tables = NULL;
-    d->ring_room = d->ring_count = 0;
+    d->ring_room = d->ring_count = d->ring_oldest = 0;
     fill_flush_all(m);
     if (!room) {
         return PE_OK;
@@ -326,15 +326,29 @@ pe_status pe_machine_record_tables(pe_machine *m, uint64_t room, pe_error *err)
     return PE_OK;
 }
 
+static uint64_t oldest(const struct debug_machine *d)
+{
+    const uint64_t kept = d->ring_count > d->ring_room ? d->ring_count - d->ring_room : 0;
+    return kept > d->ring_oldest ? kept : d->ring_oldest;
+}
+
+void watch_forget_since(pe_machine *m, uint64_t insns)
+{
+    struct debug_machine *d = m->debug;
+    d->ring_oldest = oldest(d);
+    while (d->ring_count > d->ring_oldest && d->ring[(d->ring_count - 1) % d->ring_room].insns >= insns) {
+        d->ring_count--;
+    }
+}
+
 size_t pe_machine_table_writes(const pe_machine *m, uint64_t from, pe_table_write *out, size_t max, uint64_t *first)
 {
     const struct debug_machine *d = m->debug;
-    const uint64_t count = d ? d->ring_count : 0, room = d ? d->ring_room : 0;
-    const uint64_t oldest = count > room ? count - room : 0;
+    const uint64_t begin = d ? oldest(d) : 0;
     size_t stored = 0;
-    *first = from > oldest ? from : oldest;
-    for (uint64_t i = *first; i < count && stored < max; i++) {
-        out[stored++] = d->ring[i % room];
+    *first = from > begin ? from : begin;
+    for (uint64_t i = *first; d && i < d->ring_count && stored < max; i++) {
+        out[stored++] = d->ring[i % d->ring_room];
     }
     return stored;
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyemu.config import TIMINGS, UserError, parse_size
 
@@ -34,8 +34,11 @@ def add_target_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--cpu", metavar="N", type=int, default=0, help="which CPU, from 0 (default: 0)")
 
 
-def open_from(args: argparse.Namespace) -> Target:
-    """The target that the arguments name. Raises :class:`~pyemu.config.UserError`."""
+def open_from(args: argparse.Namespace, **more: Any) -> Target:
+    """The target that the arguments name; ``more`` are further fields of OpenOptions.
+
+    Raises :class:`~pyemu.config.UserError`.
+    """
     import sys
 
     from pyemu.debug.opening import OpenOptions, open_target
@@ -48,6 +51,7 @@ def open_from(args: argparse.Namespace) -> Target:
         find_pgd=args.find_pgd,
         ram_base=None if args.ram_base is None else parse_size(args.ram_base),
         symbols=args.symbols,
+        **more,
     )
     target = open_target(args.target, options)
     for guess in getattr(target, "guesses", ()):

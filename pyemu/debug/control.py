@@ -300,7 +300,16 @@ class Control:
         access = "r" * bool(w.access & lib.PE_WATCH_READ) + "w" * bool(w.access & lib.PE_WATCH_WRITE)
         watch = Watch(w.address, w.size, access, bool(w.physical))
         return WatchHit(
-            watch, out.va, out.pa, out.pc, out.cpu, out.size, bool(out.write), out.old_value, out.new_value, out.insns
+            watch,
+            out.va,
+            out.pa,
+            out.pc,
+            out.cpu,
+            out.size,
+            bool(out.write),
+            out.old_value,
+            out.new_value,
+            out.insns,
         )
 
     # ---- what was written to tables ----
@@ -316,9 +325,7 @@ class Control:
                     found.append(
                         TableWrite(w.insns, w.cpu, w.pc, w.va, w.pa, w.size, w.old_value, w.new_value)
                     )
-        now = self.machine.stats().insns
-        # What was run over again after a step back is recorded again.
-        return [each for each in found if each.insns <= now]
+        return found
 
     def last_write(self, pa: int) -> LastWrite | None:
         """The latest recorded store to a descriptor."""
@@ -371,7 +378,11 @@ class Control:
 
     def _need_history(self) -> None:
         if not self.record:
-            why = "with a cycle model" if self.machine.config.timing != "off" else "without memory for checkpoints"
+            why = (
+                "with a cycle model"
+                if self.machine.config.timing != "off"
+                else "without memory for checkpoints"
+            )
             raise UserError(f"there is no way back {why}: nothing was recorded")
 
     def _rewind(self, number: int) -> None:

@@ -10,6 +10,7 @@ import pytest
 from pyemu.config import MachineConfig, UserError
 from pyemu.debug import LiveTarget, Session
 from pyemu.debug.commands.tables import FILTERS, Aliases, Difference, Listing, alias, diff, pt
+from pyemu.debug.linux import linux_layout
 from pyemu.debug.tree import Tree, table_tree
 from pyemu.machine import Machine
 from pyemu.mem import Memory
@@ -67,6 +68,11 @@ def test_a_linux_is_known_by_its_tables_and_gets_its_markers(name: str) -> None:
     kernel = listing(session, "pt --kernel")
     assert user.mapped + kernel.mapped == listing(session, "pt").mapped
     assert all(r.end <= 0xBF00_0000 for r in user.ranges)
+
+
+def test_tables_of_other_guests_are_not_taken_for_linux() -> None:
+    linux = {name for name in NAMES if linux_layout(dump_session(dump(name)))}
+    assert linux == {name for name in REAL if name.endswith(("-usr", "-svc"))}
 
 
 @pytest.mark.parametrize("form", ["lpae", "short"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyemu.debug.explain import asid
 from pyemu.debug.parameters import Address, Choice
@@ -198,7 +198,8 @@ def stale(session: Session) -> Stale:
         fresh = translate(session.memory, regime, e.va, Access.READ, privileged=True)
         text = contradiction(e, e.va, fresh)
         if text is not None:
-            found.append(Contradiction(held, e.va, f"{_verdict(fresh)}: {text}{_writer(session, e)}"))
+            writer = _writer(session, fresh.descriptor_pa, e.descriptor_pa)
+            found.append(Contradiction(held, e.va, f"{_verdict(fresh)}: {text}{writer}"))
     hits = session.machine.cpus[session.cpu].tlb.stale_hits()
     return Stale(tuple(found), tuple(hits))
 
@@ -207,15 +208,15 @@ def _verdict(fresh: Translation) -> str:
     return "the PTE is right, the TLB is stale" if fresh.size else "the PTE is gone, the TLB is stale"
 
 
-def _writer(session: Session, entry: TlbEntry) -> str:
-    """Who wrote the descriptor last, where history was recorded."""
-    recorder: Any = getattr(session, "last_write", None)
-    if recorder is None:
+def _writer(session: Session, *places: int) -> str:
+    """Who wrote the descriptor last, where that was recorded."""
+    if session.last_write is None:
         return ""
-    write = recorder(entry.descriptor_pa)
-    if write is None:
-        return ""
-    return f"; written at {session.place(write.pc)}, {write.ago} instructions ago, no TLBI since"
+    for pa in places:
+        write = session.last_write(pa) if pa else None
+        if write is not None:
+            return f"; written at {session.place(write.pc)}, {write.ago} instructions ago, no TLBI since"
+    return ""
 
 
 @command("flush", group="tlb", example="flush", needs=Capability.TLB | Capability.WRITE)

@@ -102,6 +102,10 @@ class GdbServer:
         self._report(halt)
         return stop if halt.final else replace(stop, reason=StopReason.LIMIT)
 
+    def type(self, data: bytes) -> None:
+        """Input for the guest's console."""
+        self._control.type(data)
+
     # ---- the guest ----
 
     def _advance(self) -> None:
