@@ -797,7 +797,7 @@ pe_status pe_machine_executed(const pe_machine *machine, uint32_t cpu, pe_execut
 
 /* Writes from outside the guest: as pe_mem_*, and code that was translated from these bytes is dropped. */
 pe_status pe_machine_write(pe_machine *machine, uint64_t pa, const void *buf, uint64_t len, pe_error *err);
-/* Drops soft-TLB entries of all CPUs, as a TLBIALLIS would. */
+/* Drops soft-TLB entries, and those of modelled TLBs, of all CPUs, as a TLBIALLIS would. */
 void pe_machine_tlb_flush(pe_machine *machine);
 
 /* The registers that decide translation on a CPU now, and its privilege. */

@@ -173,6 +173,9 @@ pe_status pe_machine_write(pe_machine *m, uint64_t pa, const void *buf, uint64_t
 void pe_machine_tlb_flush(pe_machine *m)
 {
     fill_flush_all(m);
+    for (uint32_t i = 0; m->timed && i < m->config.ncpus; i++) {
+        timed_invalidate_tlb(m->cpu[i], PE_TLBI_ALL, 0, 0);
+    }
 }
 
 static pe_status check_cpu(const pe_machine *m, uint32_t cpu, pe_error *err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * A descriptor is written and its TLB entry invalidated, without the DSB in between that makes the write visible to walks. */
-#include "tables.h"
+#include "tables.inc"
 
 .macro remap
     ldr r5, =0x80000000
@@ -12,4 +12,4 @@
     ldr r7, [r5]
 .endm
 #define AFTER remap
-#include "long.h"
+#include "long.inc"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * A block that is in use gets another address, with barriers but without a TLB invalidation. */
-#include "tables.h"
+#include "tables.inc"
 
 .macro remap
     ldr r5, =0x80000000
@@ -13,4 +13,4 @@ remapped:
     ldr r7, [r5]
 .endm
 #define AFTER remap
-#include "long.h"
+#include "long.inc"

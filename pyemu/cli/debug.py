@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyemu.config import TIMINGS, MachineConfig, UserError, parse_memory, parse_size
+from pyemu.cli.boot import MAX_INITRD_BYTES
+from pyemu.cli.targets import add_target_arguments, open_from
+from pyemu.config import MachineConfig, UserError, parse_memory, parse_size
 
 if TYPE_CHECKING:
-    from pyemu.debug.opening import OpenOptions
     from pyemu.debug.session import Session
 
 SUMMARY = "look inside a snapshot, an image or a dump: walks, tables, TLBs, registers"
@@ -48,7 +49,7 @@ class _Script(argparse.Action):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("target", metavar="TARGET", type=Path, help="what to look at")
+    add_target_arguments(parser)
     parser.add_argument("-c", metavar="CMD", dest="command_line", action=_Script, help="carry out a command")
     parser.add_argument(
         "-x",
@@ -59,8 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="carry out a file's commands",
     )
     parser.add_argument("--json", action="store_true", help="print each result as one line of JSON")
-    parser.add_argument("--cpu", metavar="N", type=int, default=0, help="look at this CPU first (default 0)")
-    parser.add_argument("--symbols", metavar="F", type=Path, help="symbols: an ELF file, or a System.map")
     parser.add_argument(
         "--gdb",
         metavar="[HOST:]PORT",
@@ -68,7 +67,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.set_defaults(script=None)
     live = parser.add_argument_group("snapshots and images")
-    live.add_argument("--timing", choices=TIMINGS, help="what guest time is made of; with tlb there are TLBs")
     live.add_argument("--core", metavar="NAME", help="whose cycles are counted; see pyemu cores")
     image = parser.add_argument_group("images")
     image.add_argument("--mem", metavar="SIZE", help="RAM, 16M to 64G (default 1G)")
@@ -76,19 +74,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     image.add_argument("--load-address", metavar="ADDR", help="where a flat binary goes (default 0x40008000)")
     image.add_argument("--initrd", metavar="F", type=Path, help="initial ramdisk for Linux")
     image.add_argument("--append", metavar="S", help="kernel command line")
-    dump = parser.add_argument_group("dumps")
-    dump.add_argument("--regs", metavar="F", type=Path, help="JSON file with translation registers")
-    dump.add_argument("--find-pgd", action="store_true", help="guess them from the tables in memory")
-    dump.add_argument("--ram-base", metavar="ADDR", help="where a raw image of memory begins")
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command."""
-    from pyemu.debug.opening import open_target
     from pyemu.debug.prompt import Script, interact
     from pyemu.debug.session import Session
 
-    with Session(open_target(args.target, open_options(args))) as session:
+    with Session(open_from(args, **_machine_options(args))) as session:
         session.select(args.cpu)
         if args.script is None and args.gdb is None:
             return interact(session, json=args.json)
@@ -116,26 +109,19 @@ def _serve(session: Session, where: str) -> None:
         server.close()
 
 
-def open_options(args: argparse.Namespace) -> OpenOptions:
-    """What the command line says about the target."""
-    from pyemu.debug.opening import OpenOptions
+def _machine_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What only a target that runs has: fields of OpenOptions."""
     from pyemu.machine import LoadOptions
     from pyemu.machine.loaders.files import read_file
 
     memory = None if args.mem is None else parse_memory(args.mem)
-    config = MachineConfig().with_options(memory_bytes=memory, smp=args.smp)
-    initrd = None if args.initrd is None else read_file(args.initrd, 2 << 30, "initrd")
+    initrd = None if args.initrd is None else read_file(args.initrd, MAX_INITRD_BYTES, "initrd")
     address = None if args.load_address is None else parse_size(args.load_address)
-    return OpenOptions(
-        timing=args.timing,
-        core=args.core,
-        config=config,
-        load=LoadOptions(initrd=initrd, append=args.append, load_address=address),
-        regs=args.regs,
-        find_pgd=args.find_pgd,
-        ram_base=None if args.ram_base is None else parse_size(args.ram_base),
-        symbols=args.symbols,
-    )
+    return {
+        "core": args.core,
+        "config": MachineConfig().with_options(memory_bytes=memory, smp=args.smp),
+        "load": LoadOptions(initrd=initrd, append=args.append, load_address=address),
+    }
 
 
 def _lines(path: Path) -> list[str]:

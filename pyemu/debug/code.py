@@ -29,8 +29,8 @@ class _Kind(Enum):
 
 @dataclass(frozen=True)
 class Omission:
-    """``what`` is "sctlr-isb", "store-dsb" or "tlbi-dsb"; ``address`` of the instruction it is about, ``other``
-    that of the store of "store-dsb"."""
+    """``what`` is "sctlr-isb", "store-dsb" or "tlbi-dsb"; ``address`` that of the instruction it is about,
+    ``other`` that of the store of "store-dsb"."""
 
     what: str
     address: int

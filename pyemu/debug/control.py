@@ -300,7 +300,16 @@ class Control:
         access = "r" * bool(w.access & lib.PE_WATCH_READ) + "w" * bool(w.access & lib.PE_WATCH_WRITE)
         watch = Watch(w.address, w.size, access, bool(w.physical))
         return WatchHit(
-            watch, out.va, out.pa, out.pc, out.cpu, out.size, bool(out.write), out.old_value, out.new_value, out.insns
+            watch,
+            out.va,
+            out.pa,
+            out.pc,
+            out.cpu,
+            out.size,
+            bool(out.write),
+            out.old_value,
+            out.new_value,
+            out.insns,
         )
 
     # ---- what was written to tables ----
@@ -369,7 +378,11 @@ class Control:
 
     def _need_history(self) -> None:
         if not self.record:
-            why = "with a cycle model" if self.machine.config.timing != "off" else "without memory for checkpoints"
+            why = (
+                "with a cycle model"
+                if self.machine.config.timing != "off"
+                else "without memory for checkpoints"
+            )
             raise UserError(f"there is no way back {why}: nothing was recorded")
 
     def _rewind(self, number: int) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pyemu.debug.descriptors import decode
 from pyemu.debug.linux import LinuxLayout, SoftwareBits, software_bits
 from pyemu.debug.words import memory_type, prot_text, size_text
 from pyemu.mem import Memory
-from pyemu.mmu import Access, DescriptorKind, Fault, Flag, Regime, Step, Walk
+from pyemu.mmu import Access, DescriptorKind, Fault, Flag, Regime, Step, Walk, walk
 from pyemu.native import NativeError
 
 __all__ = ["Change", "Reason", "asid", "explain"]
@@ -18,6 +18,8 @@ _TTBCR_EAE, _TTBCR_A1 = 1 << 31, 1 << 22
 _TTBCR_EPD = {True: (1 << 7, 1 << 23), False: (1 << 4, 1 << 5)}
 _AP1, _AP2, _AF, _PXN, _XN = 1 << 6, 1 << 7, 1 << 10, 1 << 53, 1 << 54
 _APTABLE0, _APTABLE1, _XNTABLE, _PXNTABLE = 1 << 61, 1 << 62, 1 << 60, 1 << 59
+_DOMAIN_USER = 1  # asm/domain.h
+_PAN = "This is Linux's software PAN: user memory is out of the kernel's reach outside uaccess windows."
 _AP_TEXT = {
     0b00: "read and write for PL1 only",
     0b01: "read and write for both",
@@ -110,7 +112,8 @@ def _at(step: Step, long_format: bool) -> str:
 
 
 def _leaf(case: _Case, *, first: bool = False) -> str:
-    return f"{'The' if first else 'the'} {decode(case.regime, case.last).kind} {_at(case.last, case.regime.long_format)}"
+    kind = decode(case.regime, case.last).kind
+    return f"{'The' if first else 'the'} {kind} {_at(case.last, case.regime.long_format)}"
 
 
 def _works(case: _Case) -> Reason:
@@ -126,7 +129,8 @@ def _works(case: _Case) -> Reason:
         both = f"is in domain {t.domain}, whose manager is not checked (DACR {case.regime.dacr:#010x})"
     return Reason(
         True,
-        f"works: it is {t.pa:#x}, {memory_type(t.attr)}; {_leaf(case)} maps {size_text(t.size)} and {both}{nothing}.",
+        f"works: it is {t.pa:#x}, {memory_type(t.attr)}; {_leaf(case)} maps {size_text(t.size)} and "
+        f"{both}{nothing}.",
         (),
     )
 
@@ -149,8 +153,8 @@ def _not_started(case: _Case) -> Reason:
     if not regime.ttbcr & bit:
         return Reason(
             False,
-            f"faults: translation, level 1. No TTBR translates it: {case.walk.text.partition(': ')[2]}; smaller values "
-            "of T0SZ or T1SZ would close the gap.",
+            f"faults: translation, level 1. No TTBR translates it: {case.walk.text.partition(': ')[2]}; "
+            "smaller values of T0SZ or T1SZ would close the gap.",
         )
     name = f"TTBCR.{'EPD' if regime.long_format else 'PD'}{int(second)}"
     pan = ""
@@ -180,20 +184,23 @@ def _invalid(case: _Case, step: Step) -> str:
     software = case.software
     if software is not None and software.swap is not None:
         kind, offset = software.swap
-        return f": Linux has a swap entry there (type {kind}, offset {offset:#x}), and the fault brings the page back"
+        return (
+            f": Linux has a swap entry there (type {kind}, offset {offset:#x}): the fault reads the page in"
+        )
     if software is not None and software.none:
         return ": Linux has PROT_NONE there; mprotect would make it accessible"
     if software is not None and software.present and not software.young:
         return (
-            ": Linux's entry has YOUNG clear, so the hardware's is empty (this format has no access flag); the "
-            "fault sets it"
+            ": Linux's entry has YOUNG clear, so the hardware's is empty (this format has no access flag); "
+            "the fault sets it"
         )
     if step.descriptor:
         return f" (bits 1:0 are {step.descriptor & 3:#04b}) though it is not zero"
     last = step.level == (3 if case.regime.long_format else 2)
     needed = f"a {'page' if last else 'table or block'} descriptor there would map it"
     if case.user_address:
-        return f": nothing is mapped; if a VMA covers it Linux fills it at this fault, else it is a SIGSEGV; {needed}"
+        linux = "if a VMA covers it Linux fills it at this fault, else it is a SIGSEGV"
+        return f": nothing is mapped; {linux}; {needed}"
     return f": nothing is mapped; {needed}"
 
 
@@ -204,8 +211,8 @@ def _external_walk(case: _Case) -> Reason:
     )
     return Reason(
         False,
-        f"faults: external abort on the walk, level {step.level}. The table at {step.table_pa:#x}, which {source} "
-        "points to, lies outside memory; a table in RAM would be read.",
+        f"faults: external abort on the walk, level {step.level}. The table at {step.table_pa:#x}, which "
+        f"{source} points to, lies outside memory; a table in RAM would be read.",
     )
 
 
@@ -221,8 +228,8 @@ def _access_flag(case: _Case) -> Reason:
         linux = " Linux marks it old (YOUNG is clear): the fault sets it and the access is repeated."
     return Reason(
         False,
-        f"faults: access flag, level {level}. {_leaf(case, first=True)} has {name} = 0{why}; ARMv7 does not set it by "
-        f"hardware, setting it would pass this check.{linux}",
+        f"faults: access flag, level {level}. {_leaf(case, first=True)} has {name} = 0{why}; ARMv7 does not "
+        f"set it by hardware, setting it would pass this check.{linux}",
         (Change("descriptor", case.last.descriptor_pa, 0, bit),),
     )
 
@@ -235,10 +242,10 @@ def _domain(case: _Case) -> Reason:
     t = case.walk.result
     access = case.regime.dacr >> 2 * t.domain & 3
     linux = ""
-    if case.layout is not None and t.domain == 1 and case.privileged:
-        linux = (
-            " This is Linux's software PAN: user memory is out of the kernel's reach outside uaccess windows."
-        )
+    if case.layout is not None and t.domain == _DOMAIN_USER:
+        linux = f" {_PAN}"
+        if not case.privileged:
+            linux += _as_client(case)
     return Reason(
         False,
         f"faults: domain, level {t.level}. {_leaf(case, first=True)} is in domain {t.domain}, to which DACR "
@@ -246,6 +253,14 @@ def _domain(case: _Case) -> Reason:
         f"client (1) in bits {2 * t.domain + 1}:{2 * t.domain} would let the permissions decide.{linux}",
         (Change("dacr", None, 3 << 2 * t.domain, 1 << 2 * t.domain),),
     )
+
+
+def _as_client(case: _Case) -> str:
+    """What user mode gets: Linux lets the domain be a client's on the way there."""
+    regime = replace(case.regime, dacr=case.regime.dacr & ~(3 << 2 * _DOMAIN_USER) | 1 << 2 * _DOMAIN_USER)
+    found = walk(case.memory, regime, case.walk.va, case.access, privileged=False)
+    reason = explain(case.memory, regime, found, case.access, False, case.layout)
+    return f" With the domain a client's, as it is when user mode runs, it {reason.text}"
 
 
 def _permission(case: _Case) -> Reason:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyemu.debug.fields import layouts
 from pyemu.mem import PAGE_SIZE, Memory
-from pyemu.mmu import DescriptorKind, Regime, Step, translate
+from pyemu.mmu import DescriptorKind, Regime, Step, mapped_ranges, translate
 from pyemu.native import NativeError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _FDT = 0xFF80_0000
 _FIXMAP = 0xFFC8_0000
 _VMALLOC_OFFSET = 8 * _MIB
 _MODULES = 16 * _MIB
+_LOWMEM_MIN = 16 * _MIB
 _PKMAP = 2 * _MIB
 _LINUX_COPY = 2048  # of a small page's entry, below the hardware's (asm/pgtable-2level.h)
 _DACR_CLIENT = 1
@@ -105,29 +106,28 @@ class SoftwareBits:
 def linux_layout(session: Session) -> LinuxLayout | None:
     """The layout of the Linux whose tables the current CPU uses; None for another guest.
 
-    A linear map of at least 2 MB at one of Linux's offsets that ends below the FDT's place, and a page of
-    vectors at the top.
+    That is a linear map of at least 16 MB at one of Linux's offsets, in sections, that ends below the FDT's
+    place, and a page of vectors at the top.
     """
     regime, memory = undenied(session.regime), session.memory
     if not regime.mmu_on or translate(memory, regime, _VECTORS).size != PAGE_SIZE:
         return None
     for offset in _PAGE_OFFSETS:
         first = translate(memory, regime, offset)
-        if first.size < _MIB or first.pa % (2 * _MIB):
+        if not _MIB <= first.size <= _LOWMEM_MIN or first.pa % (2 * _MIB):
             continue
         end = _linear_end(memory, regime, offset, first.pa)
-        if offset + 2 * _MIB <= end < _VMALLOC_END:
+        if offset + _LOWMEM_MIN <= end < _VMALLOC_END:
             return LinuxLayout(offset, first.pa, end, regime.long_format)
     return None
 
 
 def _linear_end(memory: Memory, regime: Regime, offset: int, phys: int) -> int:
     va = offset
-    while va < _VMALLOC_END:
-        t = translate(memory, regime, va)
-        if not t.size or t.pa != va - offset + phys:
+    for r in mapped_ranges(memory, regime, offset, _VMALLOC_END, contiguous=True):
+        if r.outside or r.va != va or r.pa != va - offset + phys:
             break
-        va = (va & -t.size) + t.size
+        va = r.end
     return va
 
 

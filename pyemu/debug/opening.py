@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,8 +59,9 @@ def open_target(path: str | Path, options: OpenOptions | None = None) -> Target:
         machine = Machine.restore(path, options.timing, options.core)
         target = LiveTarget(machine, name=str(path), owned=True)
     elif options.of_dump or _is_core(start):
-        dump = importlib.import_module("pyemu.debug.dump")
-        target = dump.open_dump(path, regs=options.regs, find_pgd=options.find_pgd, ram_base=options.ram_base)
+        from pyemu.debug.dump import open_dump
+
+        target = open_dump(path, regs=options.regs, find_pgd=options.find_pgd, ram_base=options.ram_base)
     else:
         target = _boot(path, options)
     if options.symbols is not None:

@@ -21,6 +21,7 @@ _CACHED = {
     0b1110: "write-back",
     0b1111: "write-back write-allocate",
 }
+_PROT_LETTERS = (("r", Prot.READ), ("w", Prot.WRITE), ("x", Prot.EXEC))
 _SHAREABILITY = {0: "not shareable", 1: "reserved shareability", 2: "outer shareable", 3: "inner shareable"}
 
 
@@ -72,10 +73,7 @@ def kernel_size(size: int, gap: str = "", tail: str = "") -> str:
 
 def prot_text(prot: Prot) -> str:
     """``"rw-"``"""
-    return "".join(
-        letter if bit in prot else "-"
-        for letter, bit in zip("rwx", (Prot.READ, Prot.WRITE, Prot.EXEC), strict=False)
-    )
+    return "".join(letter if bit in prot else "-" for letter, bit in _PROT_LETTERS)
 
 
 def access_text(access: Access) -> str:

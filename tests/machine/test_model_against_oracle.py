@@ -80,7 +80,8 @@ def test_more_programs_miss_where_an_independent_simulation_says(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CORES)
 @pytest.mark.parametrize(
-    "program", ["bench-tlb_reach", "bench-store_tlb", "bench-tlb_reach-short", "bench-chase", "bench-walk_cost"]
+    "program",
+    ["bench-tlb_reach", "bench-store_tlb", "bench-tlb_reach-short", "bench-chase", "bench-walk_cost"],
 )
 def test_benchmarks_miss_where_an_independent_simulation_says(program: str, name: str) -> None:
     firmware(program, read_core(name), "cache", 1_500_000)

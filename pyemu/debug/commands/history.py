@@ -60,7 +60,9 @@ class History:
                 lines.append(f"  {each.left_out} earlier ones are left out")
             lines += [write.line for write in each.writes]
             if not each.writes:
-                lines.append(f"  no store since a walk first read its table; recorded from instruction {self.since} on")
+                lines.append(
+                    f"  no store since a walk first read its table; recorded from instruction {self.since} on"
+                )
         return lines
 
 

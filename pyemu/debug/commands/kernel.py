@@ -1,5 +1,7 @@
-"""``kmap``, ``pkmap``, ``zones``, ``tasks``, ``vma``, ``locks`` and ``gup``: the Kernel model; windows also of
-a Linux that runs."""
+"""``kmap``, ``pkmap``, ``zones``, ``tasks``, ``vma``, ``locks`` and ``gup``: the Kernel model.
+
+``kmap`` also shows the windows of a Linux that runs.
+"""
 
 from __future__ import annotations
 
@@ -177,8 +179,8 @@ class GupSteps:
         lines = [f"{step.va:#010x}: {step.text}" for step in self.steps]
         r = self.result
         lines.append(
-            f"{self.call}: {len(r.pfns)} pages, {r.fast} of them by the fast walk, {r.windows} PTE tables through "
-            f"windows" + (f", errno {-r.error}" if r.error else "")
+            f"{self.call}: {len(r.pfns)} pages, {r.fast} of them by the fast walk, {r.windows} PTE tables "
+            "through windows" + (f", errno {-r.error}" if r.error else "")
         )
         if r.stop.name != "NONE":
             lines.append(
@@ -197,7 +199,10 @@ def _kernel(session: Session) -> Kernel:
 
 @command("kmap", group="kernel", example="kmap")
 def kmap(session: Session) -> Windows:
-    """The kmap_local windows that are open, by CPU and task; of a Linux that runs, from its fixmap entries."""
+    """The kmap_local windows that are open, by CPU and task.
+
+    Of a Linux that runs: its fixmap entries.
+    """
     if Capability.KERNEL not in session.target.capabilities:
         layout = linux_layout(session)
         if layout is None:
@@ -306,7 +311,7 @@ def gup(session: Session, va: int, pages: int, write: bool = False) -> GupSteps:
 
 
 def _gup_steps(session: Session, kernel: Kernel, va: int, pages: int, write: bool) -> Iterator[GupStep]:
-    """The fast walk's way (mm/gup.c, gup_fast_pgd_range to gup_fast_pte_range) over the tables before the call."""
+    """The fast walk's way (mm/gup.c, gup_fast_pgd_range and below) over the tables before the call."""
     regime = session.regime
     limit = kernel.layout.lowmem_limit
     last = 3 if regime.long_format else 2

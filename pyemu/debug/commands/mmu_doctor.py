@@ -164,8 +164,8 @@ def _root_alignment(case: _Case) -> Iterator[Finding]:
         if used and stray:
             yield Finding(
                 "table alignment",
-                f"TTBR{number} = {value:#x}: the root table must be aligned to {align:#x} bytes, the hardware "
-                f"takes {value & ~0x7F & -align & 0xFF_FFFF_FFFF:#x}",
+                f"TTBR{number} = {value:#x}: the root table must be aligned to {align:#x} bytes, the "
+                f"hardware takes {value & ~0x7F & -align & 0xFF_FFFF_FFFF:#x}",
                 "a root table is aligned to its size; lower bits of the base are ignored or unpredictable",
                 "B4.1.154",
             )
@@ -293,8 +293,8 @@ def _outside(case: _Case) -> Iterator[Finding]:
     for each in [r for r in case.ranges if r.outside][:_MAX_EACH]:
         yield Finding(
             "table outside memory",
-            f"{each.va:#010x}-{each.end:#x} is translated by a table at {each.descriptor_pa & -4096:#x}, where "
-            "there is no memory",
+            f"{each.va:#010x}-{each.end:#x} is translated by a table at {each.descriptor_pa & -4096:#x}, "
+            "where there is no memory",
             "a descriptor is read from memory; where nothing answers the walk takes an external abort",
             "B3.12.3",
         )
@@ -313,8 +313,9 @@ def _memory_types(case: _Case) -> Iterator[Finding]:
         register = f"MAIR{index // 4} = {(case.regime.mair0, case.regime.mair1)[index // 4]:#010x}"
         yield Finding(
             "memory attributes",
-            f"AttrIndx {index} is used for RAM at {r.va:#010x} (@{r.descriptor_pa:#x} = {r.descriptor:#x}), and "
-            f"its byte of {register} is 0: Strongly-ordered, so not cached, no exclusives, no unaligned access",
+            f"AttrIndx {index} is used for RAM at {r.va:#010x} (@{r.descriptor_pa:#x} = {r.descriptor:#x}), "
+            f"and its byte of {register} is 0: Strongly-ordered, so not cached, no exclusives, no unaligned "
+            "access",
             "AttrIndx selects a byte of MAIR0 or MAIR1, and 0x00 there means Strongly-ordered",
             "B4.1.104",
         )
@@ -361,16 +362,16 @@ def _aliases(case: _Case) -> Iterator[Finding]:
     ram = sorted((r for r in case.ranges if not r.outside and case.is_ram(r.pa)), key=lambda r: r.pa)
     found, last = 0, None
     for r in ram:
-        if last is not None and r.pa < last.pa + last.size and found < _MAX_EACH:
-            if (r.attr, r.shareability) != (last.attr, last.shareability):
-                found += 1
-                yield Finding(
-                    "mismatched attributes",
-                    f"physical {r.pa:#x} is {_type(last)} at {last.va + r.pa - last.pa:#010x} and {_type(r)} at "
-                    f"{r.va:#010x}",
-                    "all aliases of a location have the same memory type, cacheability and shareability",
-                    "A3.5.7",
-                )
+        again = last is not None and r.pa < last.pa + last.size
+        if last is not None and again and _type(r) != _type(last) and found < _MAX_EACH:
+            found += 1
+            other = last.va + r.pa - last.pa
+            yield Finding(
+                "mismatched attributes",
+                f"physical {r.pa:#x} is {_type(last)} at {other:#010x} and {_type(r)} at {r.va:#010x}",
+                "all aliases of a location have the same memory type, cacheability and shareability",
+                "A3.5.7",
+            )
         if last is None or r.pa + r.size > last.pa + last.size:
             last = r
 
@@ -396,8 +397,8 @@ def _omitted(case: _Case, each: Omission) -> Finding:
         return Finding(
             "missing barrier",
             f"the write of SCTLR at {at} has no ISB behind it: instructions after it may still run as before",
-            "a change of a system control register is certain to be seen after an ISB, or an exception or its "
-            "return",
+            "a change of a system control register is certain to be seen after an ISB, an exception or the "
+            "return from one",
             "B3.15.5",
         )
     if each.what == "tlbi-dsb":
@@ -409,8 +410,8 @@ def _omitted(case: _Case, each: Omission) -> Finding:
         )
     return Finding(
         "missing barrier",
-        f"no DSB between the store at {each.other:#010x} and the TLB operation at {at}: if it writes a descriptor, "
-        "a walk may read the old one after the invalidation",
+        f"no DSB between the store at {each.other:#010x} and the TLB operation at {at}: if it writes a "
+        "descriptor, a walk may read the old one after the invalidation",
         "a DSB makes a write of a translation table visible to walks before TLB maintenance",
         "B3.10.1",
     )

@@ -141,7 +141,11 @@ def stopped(session: Session, halt: Halt) -> Stopped:
     control = session.part(Control)
     output = control.machine.console.read().decode("utf-8", "replace")
     return Stopped(
-        halt.reason.name.lower(), _reason(session, control, halt), place(session, halt.cpu), halt.executed, output
+        halt.reason.name.lower(),
+        _reason(session, control, halt),
+        place(session, halt.cpu),
+        halt.executed,
+        output,
     )
 
 
@@ -222,9 +226,7 @@ def set_watchpoint(
     return _points(session, [session.part(Control).add(Watch(address, size, access, physical))])
 
 
-@command(
-    "d", Word("number"), group="running", example="d 1", aliases=("delete",), needs=Capability.RUN
-)
+@command("d", Word("number"), group="running", example="d 1", aliases=("delete",), needs=Capability.RUN)
 def delete(session: Session, number: str) -> Points:
     """Takes a breakpoint or watchpoint away by its number; ``d all`` all of them."""
     control = session.part(Control)
@@ -240,7 +242,12 @@ def delete(session: Session, number: str) -> Points:
 
 
 @command(
-    "s", Number("count", optional=True, low=1), group="running", example="s 10", aliases=("step",), needs=Capability.RUN
+    "s",
+    Number("count", optional=True, low=1),
+    group="running",
+    example="s 10",
+    aliases=("step",),
+    needs=Capability.RUN,
 )
 def step(session: Session, count: int = 1) -> Stopped:
     """One instruction of the current CPU, or as many as are asked for; entering an exception is one too."""
@@ -281,7 +288,12 @@ def _behind_call(session: Session) -> int | None:
 
 
 @command(
-    "c", Number("insns", optional=True, low=1), group="running", example="c", aliases=("continue",), needs=Capability.RUN
+    "c",
+    Number("insns", optional=True, low=1),
+    group="running",
+    example="c",
+    aliases=("continue",),
+    needs=Capability.RUN,
 )
 def resume(session: Session, insns: int | None = None) -> Stopped:
     """Runs on until something stops the guest, or so many instructions."""
@@ -344,7 +356,13 @@ def where(session: Session) -> Where:
     )
 
 
-@command("bt", Number("limit", optional=True, low=1, high=1000), group="running", example="bt", aliases=("backtrace",))
+@command(
+    "bt",
+    Number("limit", optional=True, low=1, high=1000),
+    group="running",
+    example="bt",
+    aliases=("backtrace",),
+)
 def backtrace(session: Session, limit: int = 64) -> Backtrace:
     """Who called: by the ELF file's exception tables, by frame pointers, or by LR."""
     found = tuple(frames(session, limit))

@@ -76,23 +76,23 @@ class Listing(Ranges):
     """What ``pt`` shows: the layout of the kernel's own page-table dump (arch/arm/mm/dump.c).
 
     Permissions are those that the hardware checks. The total at the end counts each mapped byte once.
+    ``whole``: nothing was filtered out, and areas that are empty have their marker too.
     """
 
     contiguous: bool
     title: str
+    whole: bool
 
     @property
     def lines(self) -> list[str]:
         lines = []
         markers = list(self.linux.markers) if self.linux else []
         for each in self.ranges:
-            marker = None
-            while markers and each.va >= markers[0][0]:
-                marker = markers.pop(0)[1]
-            if marker:
-                lines.append(f"---[ {marker} ]---")
+            passed = [name for start, name in markers if each.va >= start]
+            markers = markers[len(passed) :]
+            lines += [f"---[ {name} ]---" for name in (passed if self.whole else passed[-1:])]
             lines.append(self._line(each))
-        lines += [f"---[ {name} ]---" for _, name in markers if self.ranges and markers]
+        lines += [f"---[ {name} ]---" for _, name in markers if self.whole]
         count = sum(each.descriptors for each in self.ranges)
         lines.append(
             f"{self.title}: {self.mapped:#x} bytes ({self.mapped >> 10} KB) mapped by {count} leaves in "
@@ -159,7 +159,8 @@ class Aliases:
         for va, r in self.at:
             who = "user" if r.prot_user else "kernel"
             lines.append(
-                f"{va:#010x}  {who}, {kernel_size(r.leaf_size)} leaf @{r.descriptor_pa:#x} = {r.descriptor:#x}, "
+                f"{va:#010x}  {who}, {kernel_size(r.leaf_size)} leaf "
+                f"@{r.descriptor_pa:#x} = {r.descriptor:#x}, "
                 f"{'RW' if Prot.WRITE in r.prot | r.prot_user else 'ro'} {_execution(r).strip()} "
                 f"{memory_type(r.attr)}"
             )
@@ -259,7 +260,15 @@ def pt(
     name = f"{start:#010x}-{end:#x}" if range else side or "all"
     # Areas that a listing of something else cannot meet say nothing.
     shown = layout if layout and end > layout.task_size else None
-    return Listing(kept, found.long_format, found.dacr, shown, contiguous=contiguous, title=name)
+    return Listing(
+        kept,
+        found.long_format,
+        found.dacr,
+        shown,
+        contiguous=contiguous,
+        title=name,
+        whole=not (filter or range),
+    )
 
 
 def _half(session: Session, layout: LinuxLayout | None, side: str | None) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pyemu.debug.explain import asid
 from pyemu.debug.parameters import Address, Choice
@@ -93,7 +93,8 @@ class Stale:
             now = f"{hit.fault.text} fault" if hit.fault else f"{hit.new_pa:#x}"
             lines.append(
                 f"used: {hit.access.name.lower()} of {hit.va:#010x} went to {hit.old_pa:#x} by the stale "
-                f"{hit.old_descriptor:#x}; the tables say {now}, @{hit.descriptor_pa:#x} = {hit.new_descriptor:#x}"
+                f"{hit.old_descriptor:#x}; the tables say {now}, "
+                f"@{hit.descriptor_pa:#x} = {hit.new_descriptor:#x}"
             )
         return lines or ["no entry contradicts the tables"]
 
@@ -172,7 +173,8 @@ def contradiction(entry: TlbEntry, va: int, fresh: Translation) -> str | None:
         return f"the entry maps {entry.pa + va - entry.va:#x}, {tables}: {fresh.pa:#x}"
     if (entry.prot, entry.prot_user) != (fresh.prot, fresh.prot_other):
         was = f"kernel {prot_text(entry.prot)} user {prot_text(entry.prot_user)}"
-        return f"the entry permits {was}, {tables}: kernel {prot_text(fresh.prot)} user {prot_text(fresh.prot_other)}"
+        now = f"kernel {prot_text(fresh.prot)} user {prot_text(fresh.prot_other)}"
+        return f"the entry permits {was}, {tables}: {now}"
     if (entry.attr, entry.shareability) != (fresh.attr, fresh.shareability):
         return f"the entry is {memory_type(entry.attr)}, {tables}: {memory_type(fresh.attr)}"
     if entry.is_global == bool(fresh.flags & Flag.NG):
@@ -196,7 +198,8 @@ def stale(session: Session) -> Stale:
         fresh = translate(session.memory, regime, e.va, Access.READ, privileged=True)
         text = contradiction(e, e.va, fresh)
         if text is not None:
-            found.append(Contradiction(held, e.va, f"{_verdict(fresh)}: {text}{_writer(session, e)}"))
+            writer = _writer(session, fresh.descriptor_pa, e.descriptor_pa)
+            found.append(Contradiction(held, e.va, f"{_verdict(fresh)}: {text}{writer}"))
     hits = session.machine.cpus[session.cpu].tlb.stale_hits()
     return Stale(tuple(found), tuple(hits))
 
@@ -205,15 +208,15 @@ def _verdict(fresh: Translation) -> str:
     return "the PTE is right, the TLB is stale" if fresh.size else "the PTE is gone, the TLB is stale"
 
 
-def _writer(session: Session, entry: TlbEntry) -> str:
-    """Who wrote the descriptor last, where history was recorded."""
-    recorder: Any = getattr(session, "last_write", None)
-    if recorder is None:
+def _writer(session: Session, *places: int) -> str:
+    """Who wrote the descriptor last, where that was recorded."""
+    if session.last_write is None:
         return ""
-    write = recorder(entry.descriptor_pa)
-    if write is None:
-        return ""
-    return f"; written at {session.place(write.pc)}, {write.ago} instructions ago, no TLBI since"
+    for pa in places:
+        write = session.last_write(pa) if pa else None
+        if write is not None:
+            return f"; written at {session.place(write.pc)}, {write.ago} instructions ago, no TLBI since"
+    return ""
 
 
 @command("flush", group="tlb", example="flush", needs=Capability.TLB | Capability.WRITE)

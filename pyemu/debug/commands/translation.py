@@ -37,7 +37,8 @@ class Rung:
         s = self.step
         width = 8 if s.descriptor < 1 << 32 else 16
         value = "?" if self.decoded.kind == "outside memory" else f"{s.descriptor:#0{width + 2}x}"
-        return f"  level {s.level}  table {s.table_pa:#x}[{s.index}] @{s.descriptor_pa:#x} = {value}  {self.decoded.text}"
+        where = f"table {s.table_pa:#x}[{s.index}] @{s.descriptor_pa:#x}"
+        return f"  level {s.level}  {where} = {value}  {self.decoded.text}"
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,8 @@ class Ladder:
     @property
     def lines(self) -> list[str]:
         where = f" ({self.area})" if self.area else ""
-        head = f"{self.va:#010x}{where}: {access_text(self.access)} from {who_text(self.privileged)}, {self.start}"
-        lines = [head, *(rung.line for rung in self.rungs)]
+        what = f"{access_text(self.access)} from {who_text(self.privileged)}"
+        lines = [f"{self.va:#010x}{where}: {what}, {self.start}", *(rung.line for rung in self.rungs)]
         if self.software is not None and (self.software.names or self.software.swap):
             lines.append(f"  Linux    {_software_text(self.software)}")
         if self.result.size:

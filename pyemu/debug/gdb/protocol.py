@@ -361,4 +361,3 @@ class Protocol:
             self._physical = parse_hex(data[16:]) != 0
             return OK
         return EMPTY
-

@@ -59,6 +59,8 @@ def target_xml() -> bytes:
             feature = register.feature
             lines.append(f'<feature name="{feature}">')
         group = ' group="system"' if feature == _SYSTEM else ""
-        lines.append(f'<reg name="{register.name}" bitsize="{register.bits}" type="{_type(register)}"{group}/>')
+        lines.append(
+            f'<reg name="{register.name}" bitsize="{register.bits}" type="{_type(register)}"{group}/>'
+        )
     lines += ["</feature>", "</target>"]
     return "\n".join(lines).encode()

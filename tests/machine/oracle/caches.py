@@ -113,7 +113,9 @@ class PlainCaches:
         if invalidate:
             self._leave(self.l2.invalidate(pa))
 
-    def maintain_way(self, cpu: int, second: bool, index: int, way: int, clean: bool, invalidate: bool) -> None:
+    def maintain_way(
+        self, cpu: int, second: bool, index: int, way: int, clean: bool, invalidate: bool
+    ) -> None:
         """Line number ``way`` of a set: whoever asks for all of them gets all of them."""
         cache = self.l2 if second else self.l1d[cpu]
         slots = cache.slots.get(index)

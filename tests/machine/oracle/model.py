@@ -230,7 +230,7 @@ class Oracle:
     def _maintain(self, one: OneCpu, write: Write) -> None:
         if self.caches is None:
             return
-        if write.crm == 1 and write.opc2 == 0 or write.crm == 5 and write.opc2 == 0:
+        if (write.crm == 1 and write.opc2 == 0) or (write.crm == 5 and write.opc2 == 0):
             for other in self.cpus if write.crm == 1 else [one]:
                 self.caches.forget_fetched(other.number)
                 other.fetched_line = -1
@@ -277,7 +277,9 @@ def counted(machine: Machine, cpu: int) -> Counts:
     tlb = machine.cpus[cpu].tlb.stats()
     if machine.config.timing != "cache":
         return Counts(tlb.micro_misses, tlb.main_misses, tlb.walk_cache_hits)
-    l1d, l1i, l2 = (machine.caches.stats(level, cpu) for level in (CacheLevel.L1D, CacheLevel.L1I, CacheLevel.L2))
+    l1d, l1i, l2 = (
+        machine.caches.stats(level, cpu) for level in (CacheLevel.L1D, CacheLevel.L1I, CacheLevel.L2)
+    )
     return Counts(
         tlb.micro_misses,
         tlb.main_misses,

@@ -108,7 +108,7 @@ class _Cpu:
         def guarded(*args: Any) -> None:
             try:
                 call(*args)
-            except Exception as problem:  # noqa: BLE001  (nothing may pass through the engine)
+            except Exception as problem:
                 self.problem(repr(problem))
 
         return guarded
@@ -191,7 +191,7 @@ class _Cpu:
     def _half(self, va: int) -> int:
         try:
             return int.from_bytes(self.machine.read(va, 2, privileged=True, cpu=self.number), "little")
-        except Exception:  # noqa: BLE001  (a page that only the user may read)
+        except Exception:
             return int.from_bytes(self.machine.read(va, 2, privileged=False, cpu=self.number), "little")
 
     # ---- system registers and aborts ----
@@ -222,7 +222,9 @@ class _Cpu:
             if self._is_translation(status):
                 far = self.machine.reg("dfar", self.number)
                 self.watcher.data_abort(self.number, far, bool(status >> 11 & 1), self.privileged)
-        elif address == base + PREFETCH_VECTOR and self._is_translation(self.machine.reg("ifsr", self.number)):
+        elif address == base + PREFETCH_VECTOR and self._is_translation(
+            self.machine.reg("ifsr", self.number)
+        ):
             self.watcher.fetch_abort(self.number, self.machine.reg("ifar", self.number), self.privileged)
 
     def _is_translation(self, status: int) -> bool:
