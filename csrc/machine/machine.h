@@ -416,7 +416,9 @@ void debug_break_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
 /* Whether the debugger stops before the instruction at pc: whoever emulates it must not do so now. */
 bool debug_stops_at(pe_cpu *cpu, uint32_t pc);
 void debug_run_begins(pe_machine *machine, const pe_run *run);
-/* The run's place or step is reached: the machine stops. */
+/* The run's place or step is reached. */
+bool debug_has_arrived(const pe_cpu *cpu);
+/* The same, or the machine stops for another reason; it stops. */
 bool debug_is_done(pe_cpu *cpu);
 /* Before the engine starts; false: it need not start now. */
 bool debug_start(pe_cpu *cpu);

@@ -327,6 +327,9 @@ static pe_status engine_returned(pe_cpu *cpu, uc_err status, pe_error *err)
         cpu->fault.valid = false;
         if (fault.access == PE_FETCH) {
             cpu->block_size = 0; /* the block that jumped here is over */
+            if (debug_has_arrived(cpu)) {
+                return PE_OK; /* the abort is the next step */
+            }
             if (cpu->timed) {
                 timed_fetch_abort(cpu, cpu_reg(cpu, UC_ARM_REG_PC), address);
             }
