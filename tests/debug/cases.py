@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pyemu.cli import make_parser
-from pyemu.cli.debug import open_options
-from pyemu.debug import Session, open_target
+from pyemu.cli.targets import open_from
+from pyemu.debug import Session
 from pyemu.debug.prompt import PROMPT, Script
 from tests.conftest import ROOT
 
@@ -46,14 +46,15 @@ def replay(session: str, directory: Path = ROOT) -> str:
     """The same session again; snapshots lie in `directory`."""
     first = session.splitlines()[0]
     args = make_parser().parse_args(shlex.split(first)[2:])
-    args.target = (directory if args.target.suffix == ".snap" else ROOT) / args.target
+    name = Path(args.target)
+    args.target = (directory if name.suffix == ".snap" else ROOT) / name
     lines = [first]
-    with Session(open_target(args.target, open_options(args))) as opened:
+    with Session(open_from(args)) as opened:
         for command in typed(session):
             out = io.StringIO()
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
                 Script(opened).run(command)
-            text = out.getvalue().replace(f"{args.target}", args.target.name)
+            text = out.getvalue().replace(f"{args.target}", f"{name}")
             lines += [PROMPT + command, *(line.rstrip() for line in text.splitlines())]
     return "\n".join(lines) + "\n"
 
