@@ -119,7 +119,9 @@ def elf_of(code: bytes, origin: int, symbols: dict[str, int]) -> bytes:
     )
     segment = struct.pack("<IIIIIIII", 1, text, origin, origin, len(code), len(code), 7, 4)
 
-    def section(name: int, kind: int, flags: int, address: int, at: int, size: int, more: tuple[int, ...]) -> bytes:
+    def section(
+        name: int, kind: int, flags: int, address: int, at: int, size: int, more: tuple[int, ...]
+    ) -> bytes:
         return struct.pack("<IIIIIIIIII", name, kind, flags, address, at, size, *more)
 
     headers = (

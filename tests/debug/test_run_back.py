@@ -17,7 +17,9 @@ from tests.debug.test_run_stops import state
 from tests.machine.traps.guest import ELF, SMALL
 
 
-@pytest.mark.parametrize(("name", "smp"), [("timer", 1), ("thumb", 1), ("smc", 1), ("user", 1), ("atomic", 2)])
+@pytest.mark.parametrize(
+    ("name", "smp"), [("timer", 1), ("thumb", 1), ("smc", 1), ("user", 1), ("atomic", 2)]
+)
 def test_every_place_of_a_run_can_be_gone_back_to(name: str, smp: int) -> None:
     machine = Machine(MachineConfig(64 << 20, smp=smp))
     machine.load(ELF / f"{name}.elf")

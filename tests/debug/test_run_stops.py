@@ -28,7 +28,9 @@ from tests.machine.traps.guest import ELF, FREE, LOG, SMALL, WFI, Guest, add, ld
 
 def state(machine: Machine) -> Any:
     """What the guest has made of registers, memory and time."""
-    registers = [(cpu.regs.group("core"), cpu.regs.group("banked"), cpu.regs.group("cp15")) for cpu in machine.cpus]
+    registers = [
+        (cpu.regs.group("core"), cpu.regs.group("banked"), cpu.regs.group("cp15")) for cpu in machine.cpus
+    ]
     return registers, list(machine.mem.content()), machine.stats().insns, machine.time_ns
 
 
@@ -37,7 +39,9 @@ def steps(control: Control, count: int) -> list[int]:
     return [control.step().pc for _ in range(count)]
 
 
-@pytest.mark.parametrize(("name", "smp"), [("timer", 1), ("thumb", 1), ("faults", 1), ("user", 1), ("atomic", 3)])
+@pytest.mark.parametrize(
+    ("name", "smp"), [("timer", 1), ("thumb", 1), ("faults", 1), ("user", 1), ("atomic", 3)]
+)
 def test_a_run_that_is_stopped_and_stepped_is_the_same_to_the_last_bit(name: str, smp: int) -> None:
     config, budget = MachineConfig(64 << 20, smp=smp), 3_000_000
     with Machine(config) as machine:
@@ -216,9 +220,15 @@ def _touch(guest: Guest) -> None:
 
 @pytest.mark.parametrize(
     ("access", "found"),
-    [("w", ["word", "multiple", "byte", "odd"]), ("r", ["load"]), ("rw", ["word", "multiple", "load", "byte", "odd"])],
+    [
+        ("w", ["word", "multiple", "byte", "odd"]),
+        ("r", ["load"]),
+        ("rw", ["word", "multiple", "load", "byte", "odd"]),
+    ],
 )
-def test_a_watchpoint_stops_at_each_access_that_overlaps_it_and_at_no_other(access: str, found: list[str]) -> None:
+def test_a_watchpoint_stops_at_each_access_that_overlaps_it_and_at_no_other(
+    access: str, found: list[str]
+) -> None:
     guest = Guest()
     _touch(guest)
     session, control = controlled(arm_machine(guest))
