@@ -103,18 +103,22 @@ static void halt(pe_cpu *cpu, pe_stop_reason reason)
     cpu->end = end == END_YIELD ? end : END_HALT;
 }
 
+static bool has_stepped(const pe_cpu *cpu)
+{
+    return is_stepped(cpu) && cpu->insns + cpu->exceptions != cpu->debug->base;
+}
+
+bool debug_has_arrived(const pe_cpu *cpu)
+{
+    return cpu->debug && !cpu->debug->alone && (has_stepped(cpu) || !insns_left(cpu));
+}
+
 bool debug_is_done(pe_cpu *cpu)
 {
-    const pe_machine *m = cpu->machine;
-    if (m->stopping || !cpu->debug || cpu->debug->alone) {
-        return m->stopping;
+    if (!cpu->machine->stopping && debug_has_arrived(cpu)) {
+        halt(cpu, has_stepped(cpu) ? PE_STOP_STEP : PE_STOP_POSITION);
     }
-    if (is_stepped(cpu) && cpu->insns + cpu->exceptions != cpu->debug->base) {
-        halt(cpu, PE_STOP_STEP);
-    } else if (insns_left(cpu) == 0) {
-        halt(cpu, PE_STOP_POSITION);
-    }
-    return m->stopping;
+    return cpu->machine->stopping;
 }
 
 /* ---- breakpoints ---- */
@@ -194,6 +198,7 @@ void debug_break_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     }
     if (it_block(cpu, va, &end) && has_break(cpu, va + 2, end) && debug_new(cpu->machine, NULL) == PE_OK) {
         cpu->debug->alone = true;
+        cpu->debug->stop_insns = NEVER; /* it was not executed */
         run_break_off(cpu, va, END_STEP);
     }
 }

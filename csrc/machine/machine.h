@@ -140,7 +140,7 @@ typedef struct pe_cpu {
     uint64_t exceptions;          /* taken since the machine was made */
     uint32_t held_next, held_end; /* rest of a block that was broken off by the debugger; held_end 0: none */
     struct debug_cpu *debug;      /* debug.h; NULL until a debugger asks for something */
-    uc_hook align_hook; /* 0: not checking alignment */
+    uc_hook align_hook;           /* 0: not checking alignment */
 } pe_cpu;
 
 /* ---- the machine ---- */
@@ -202,9 +202,9 @@ struct pe_machine {
 
     uint32_t breakpoints[PE_MAX_BREAKPOINTS];
     uint32_t nbreakpoints;
-    uint64_t stop_at;    /* of this run; NEVER */
-    uint32_t step;       /* of this run: pe_run.step */
-    uint32_t run_flags;  /* of this run */
+    uint64_t stop_at;   /* of this run; NEVER */
+    uint32_t step;      /* of this run: pe_run.step */
+    uint32_t run_flags; /* of this run */
     suspension suspended;
     struct debug_machine *debug; /* debug.h; NULL until a debugger asks for something */
 
@@ -416,7 +416,9 @@ void debug_break_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
 /* Whether the debugger stops before the instruction at pc: whoever emulates it must not do so now. */
 bool debug_stops_at(pe_cpu *cpu, uint32_t pc);
 void debug_run_begins(pe_machine *machine, const pe_run *run);
-/* The run's place or step is reached: the machine stops. */
+/* The run's place or step is reached. */
+bool debug_has_arrived(const pe_cpu *cpu);
+/* The same, or the machine stops for another reason; it stops. */
 bool debug_is_done(pe_cpu *cpu);
 /* Before the engine starts; false: it need not start now. */
 bool debug_start(pe_cpu *cpu);

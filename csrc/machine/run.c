@@ -327,6 +327,9 @@ static pe_status engine_returned(pe_cpu *cpu, uc_err status, pe_error *err)
         cpu->fault.valid = false;
         if (fault.access == PE_FETCH) {
             cpu->block_size = 0; /* the block that jumped here is over */
+            if (debug_has_arrived(cpu)) {
+                return PE_OK; /* the abort is the next step */
+            }
             if (cpu->timed) {
                 timed_fetch_abort(cpu, cpu_reg(cpu, UC_ARM_REG_PC), address);
             }
@@ -374,8 +377,7 @@ static void slice_ends(pe_machine *m, pe_cpu *cpu)
     if (cpu->timed) {
         timed_settle(cpu->timed);
     }
-    if (stopped_by_debugger(m) && cpu->power == CPU_ON && cpu->end != END_YIELD &&
-        (cpu->held_end || !past_plan(cpu))) {
+    if (stopped_by_debugger(m) && cpu->power == CPU_ON && cpu->end != END_YIELD && (cpu->held_end || !past_plan(cpu))) {
         m->suspended = (suspension){true, cpu->index, m->timed ? m->timed->running : 1, m->slice_share,
                                     m->slice_deadline > cpu->insns ? m->slice_deadline - cpu->insns : 0};
     } else {
