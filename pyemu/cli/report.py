@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     with Session(open_from(args)) as session:
         session.select(args.cpu)
         if args.max_insns is not None:
-            session.machine.run(max_insns=args.max_insns)
+            session.execute(f"c {args.max_insns}")  # on record, so that findings can say who wrote what
         write_report(session, args.output)
     print(f"{args.output}: open it in a browser")
     return 0

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pyemu.config import UserError
-from pyemu.debug.dump import find_tables, open_dump
+from pyemu.config import MachineConfig, UserError
+from pyemu.debug import LiveTarget, Session
+from pyemu.debug.dump import DumpTarget, find_tables, open_dump
+from pyemu.machine import Machine
 from pyemu.mem import Memory
 from pyemu.mmu import translate
 from tests.debug.cores import MIB, RAM, Load, like_linux, make_core, note, prstatus, raw_guest
@@ -106,3 +108,24 @@ def test_registers_that_are_known_stay(tmp_path: Path) -> None:
         assert target.cpus == 2
         assert target.regime(0) == target.regime(1)
         assert target.registers(1)["sp"] == SP
+
+
+def test_the_command_pgd_says_what_was_found(tmp_path: Path) -> None:
+    raw_guest(tmp_path / "ram", "short")
+    with Session(open_dump(tmp_path / "ram", ram_base=RAM, find_pgd=True)) as session:
+        assert isinstance(session.target, DumpTarget)
+        assert session.execute("pgd").found == session.target.guesses
+        assert session.execute("pgd").lines[0].startswith("short descriptors at 0x40800000, ")
+
+
+def test_a_live_machine_can_be_searched() -> None:
+    """Its tables are found where most of memory was never touched, the root's first page among it."""
+    with Machine(MachineConfig(memory_bytes=16 << 30)) as machine:
+        like_linux(machine.mem, "short", ROOT)
+        with Session(LiveTarget(machine)) as session:
+            assert session.execute("pgd").found[0].pa == ROOT
+
+
+def test_a_memory_without_tables_says_so() -> None:
+    with Machine(MachineConfig(memory_bytes=16 * MIB)) as machine, Session(LiveTarget(machine)) as session:
+        assert session.execute("pgd").lines == ["nothing in this memory looks like page tables of a kernel"]

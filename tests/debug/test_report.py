@@ -122,6 +122,17 @@ def test_an_entry_that_the_tables_contradict_is_marked(tmp_path: Path) -> None:
     assert stale[0]["tables"] == f"{entry['pa'] + 0x10_0000:#x}"
 
 
+def test_findings_are_those_of_doctor_mmu(run_pyemu: Callable[..., Completed], tmp_path: Path) -> None:
+    """With --max-insns the run is on record: the finding says who wrote the descriptor."""
+    path = tmp_path / "page.html"
+    blob = ROOT / "firmware/elf/broken-missing_tlbi.elf"
+    done = run_pyemu("report", blob, "--timing", "tlb", "--max-insns", "100000", "-o", path)
+    assert done.status == 0
+    data = page_data(path)
+    assert any("missing TLBI" in line and "written at 0x400100dc" in line for line in data["findings"])
+    assert {e["va"] for e in data["tlb"]["entries"] if e["stale"]} == {0x8000_0000}
+
+
 def test_text_of_the_guest_cannot_leave_its_place(page: Path, tmp_path: Path) -> None:
     data = page_data(page)
     data["name"] = "</script><script>throw 1</script><!--"
