@@ -695,21 +695,21 @@ typedef struct pe_machine_config {
 } pe_machine_config;
 
 typedef enum pe_stop_reason {
-    PE_STOP_LIMIT = 0,      /* max_insns executed */
-    PE_STOP_TIME = 1,       /* guest time reached max_time_ns */
-    PE_STOP_BREAKPOINT = 2, /* `address` is about to be executed on `cpu` */
-    PE_STOP_EXIT = 3,       /* semihosting SYS_EXIT; `status` is the exit status */
-    PE_STOP_POWEROFF = 4,   /* PSCI SYSTEM_OFF, or CPU_OFF of the last CPU */
-    PE_STOP_RESET = 5,      /* PSCI SYSTEM_RESET */
-    PE_STOP_IDLE = 6,       /* every CPU waits (WFI/WFE); see idle in pe_run */
-    PE_STOP_DEADLOCK = 7,   /* every CPU waits and no timer is armed: only input could wake the guest */
-    PE_STOP_LOCKUP = 8,     /* an exception whose vector cannot be fetched: `address` is the vector */
-    PE_STOP_OUTPUT = 9,     /* the console's output buffer is full: read it and run on */
-    PE_STOP_REQUESTED = 10, /* pe_machine_stop was called */
-    PE_STOP_CONSOLE = 11,   /* the guest wrote console_until */
-    PE_STOP_STEP = 12,      /* the step that was asked for is done */
+    PE_STOP_LIMIT = 0,       /* max_insns executed */
+    PE_STOP_TIME = 1,        /* guest time reached max_time_ns */
+    PE_STOP_BREAKPOINT = 2,  /* `address` is about to be executed on `cpu` */
+    PE_STOP_EXIT = 3,        /* semihosting SYS_EXIT; `status` is the exit status */
+    PE_STOP_POWEROFF = 4,    /* PSCI SYSTEM_OFF, or CPU_OFF of the last CPU */
+    PE_STOP_RESET = 5,       /* PSCI SYSTEM_RESET */
+    PE_STOP_IDLE = 6,        /* every CPU waits (WFI/WFE); see idle in pe_run */
+    PE_STOP_DEADLOCK = 7,    /* every CPU waits and no timer is armed: only input could wake the guest */
+    PE_STOP_LOCKUP = 8,      /* an exception whose vector cannot be fetched: `address` is the vector */
+    PE_STOP_OUTPUT = 9,      /* the console's output buffer is full: read it and run on */
+    PE_STOP_REQUESTED = 10,  /* pe_machine_stop was called */
+    PE_STOP_CONSOLE = 11,    /* the guest wrote console_until */
+    PE_STOP_STEP = 12,       /* the step that was asked for is done */
     PE_STOP_WATCHPOINT = 13, /* watched memory was reached: pe_machine_watch_hit */
-    PE_STOP_POSITION = 14,  /* stop_at was reached */
+    PE_STOP_POSITION = 14,   /* stop_at was reached */
 } pe_stop_reason;
 
 typedef struct pe_run {
@@ -719,8 +719,8 @@ typedef struct pe_run {
     const char *console_until; /* stop when the console's output ends with this text; NULL: never */
     /* For debuggers; 0 each: not asked.  Stops by these, by breakpoints and watchpoints do not change what the guest
      * does when it runs on. */
-    uint32_t step;    /* 1 + the CPU of which one instruction, or one entry of an exception, is wanted; or PE_STEP_ANY */
-    uint32_t flags;   /* PE_RUN_* */
+    uint32_t step;  /* 1 + the CPU of which one instruction, or one entry of an exception, is wanted; or PE_STEP_ANY */
+    uint32_t flags; /* PE_RUN_* */
     uint64_t stop_at; /* PE_STOP_POSITION when this many instructions have been executed since the machine was made */
 } pe_run;
 

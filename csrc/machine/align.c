@@ -89,8 +89,7 @@ static bool vfp(const decoder *d, uint32_t insn, mem_insn *out)
 static bool neon(const decoder *d, uint32_t insn, mem_insn *out)
 {
     const uint32_t size = insn & 0x00800000u ? insn >> 10 & 3 : insn >> 6 & 3;
-    *out = (mem_insn){reg(d, insn >> 16 & 0xf), (uint8_t)(1u << (size > 2 ? 2 : size)), 1, 32,
-                      !(insn >> 21 & 1)};
+    *out = (mem_insn){reg(d, insn >> 16 & 0xf), (uint8_t)(1u << (size > 2 ? 2 : size)), 1, 32, !(insn >> 21 & 1)};
     if (!(insn & 0x00800000u) && insn >> 4 & 3) {
         out->always = (uint8_t)(4u << (insn >> 4 & 3));
     }

@@ -31,7 +31,7 @@ struct debug_cpu {
 
     /* A Thumb IT block: its instructions run one by one, each as the last of a block of one. */
     bool in_it;
-    uint32_t it_cpsr; /* the true CPSR before the instruction */
+    uint32_t it_cpsr;                  /* the true CPSR before the instruction */
     uint32_t shadow_first, shadow_end; /* the IT block that the step hook has seen last */
 
     open_page open[DEBUG_OPEN_PAGES];

@@ -241,8 +241,9 @@ static pe_status hook_break(pe_machine *m, uint32_t slot, pe_error *err)
     const uint32_t va = m->breakpoints[slot];
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         pe_cpu *cpu = m->cpu[i];
-        uc_err e = m->engine.hook_add(cpu->uc, &cpu->break_hooks[slot], UC_HOOK_CODE, (void *)(uintptr_t)debug_break_hook,
-                                      cpu, (uint64_t)(va > IT_REACH ? va - IT_REACH : 0), (uint64_t)va);
+        uc_err e =
+            m->engine.hook_add(cpu->uc, &cpu->break_hooks[slot], UC_HOOK_CODE, (void *)(uintptr_t)debug_break_hook, cpu,
+                               (uint64_t)(va > IT_REACH ? va - IT_REACH : 0), (uint64_t)va);
         if (e != UC_ERR_OK) {
             return pe_fail(err, PE_ERR_ENGINE, "breakpoint at 0x%08x: %s", va, m->engine.strerror(e));
         }

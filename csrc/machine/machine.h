@@ -140,7 +140,7 @@ typedef struct pe_cpu {
     uint64_t exceptions;          /* taken since the machine was made */
     uint32_t held_next, held_end; /* rest of a block that was broken off by the debugger; held_end 0: none */
     struct debug_cpu *debug;      /* debug.h; NULL until a debugger asks for something */
-    uc_hook align_hook; /* 0: not checking alignment */
+    uc_hook align_hook;           /* 0: not checking alignment */
 } pe_cpu;
 
 /* ---- the machine ---- */
@@ -202,9 +202,9 @@ struct pe_machine {
 
     uint32_t breakpoints[PE_MAX_BREAKPOINTS];
     uint32_t nbreakpoints;
-    uint64_t stop_at;    /* of this run; NEVER */
-    uint32_t step;       /* of this run: pe_run.step */
-    uint32_t run_flags;  /* of this run */
+    uint64_t stop_at;   /* of this run; NEVER */
+    uint32_t step;      /* of this run: pe_run.step */
+    uint32_t run_flags; /* of this run */
     suspension suspended;
     struct debug_machine *debug; /* debug.h; NULL until a debugger asks for something */
 

@@ -377,8 +377,7 @@ static void slice_ends(pe_machine *m, pe_cpu *cpu)
     if (cpu->timed) {
         timed_settle(cpu->timed);
     }
-    if (stopped_by_debugger(m) && cpu->power == CPU_ON && cpu->end != END_YIELD &&
-        (cpu->held_end || !past_plan(cpu))) {
+    if (stopped_by_debugger(m) && cpu->power == CPU_ON && cpu->end != END_YIELD && (cpu->held_end || !past_plan(cpu))) {
         m->suspended = (suspension){true, cpu->index, m->timed ? m->timed->running : 1, m->slice_share,
                                     m->slice_deadline > cpu->insns ? m->slice_deadline - cpu->insns : 0};
     } else {

@@ -257,7 +257,8 @@ bool watch_fill(pe_cpu *cpu, uint32_t va, pe_access access, const pe_translation
         entry->perms &= access == PE_WRITE && seen & PE_WATCH_READ ? ~(uint32_t)UC_PROT_READ : ~0u;
         return true;
     }
-    if (found & kind && !cpu->debug->opened && !(m->run_flags & PE_RUN_THROUGH) && may_reach(cpu, va & ~0xfffu, pa, kind)) {
+    if (found & kind && !cpu->debug->opened && !(m->run_flags & PE_RUN_THROUGH) &&
+        may_reach(cpu, va & ~0xfffu, pa, kind)) {
         cpu->debug->must_look = true;
         return false;
     }
@@ -310,8 +311,7 @@ pe_status pe_machine_record_tables(pe_machine *m, uint64_t room, pe_error *err)
     if (!room) {
         return PE_OK;
     }
-    void *map =
-        mmap(NULL, map_bytes(m), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *map = mmap(NULL, map_bytes(m), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     d->ring = room < SIZE_MAX / sizeof *d->ring ? calloc(room, sizeof *d->ring) : NULL;
     if (map == MAP_FAILED || !d->ring) {
         if (map != MAP_FAILED) {

@@ -23,7 +23,8 @@ GOING_ON = (StopReason.LIMIT, StopReason.IDLE, StopReason.DEADLOCK, StopReason.R
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: ``reason`` is a stop reason in lower case, or "quit", "interrupted" or "matched"."""
+    """How a run ended: ``reason`` is a stop reason in lower case, or "quit", "killed", "interrupted" or
+    "matched"."""
 
     reason: str
     stop: Stop
@@ -135,8 +136,10 @@ class Session:
     def _between(self, stop: Stop) -> str | None:
         """Console and limits after a slice; the reason why the run ends, or None."""
         fed = self._exchange(self._listen(stop))
-        if self._terminal.quit or self._runner.quit:
+        if self._terminal.quit:
             return "quit"
+        if self._runner.quit:
+            return "killed"
         if self._dialogue.ended:
             return "matched"
         if stop.reason not in GOING_ON:

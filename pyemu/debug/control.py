@@ -1,7 +1,7 @@
 """Runs the machine of a session: breakpoints, watchpoints, single steps, and back in time.
 
-A place in a run is a :class:`Position`. The run up to it is the same whenever it is repeated, so going back is
-the latest checkpoint before, and running again from there. What comes from outside (typed input, memory or
+A place in a run is a :class:`Position`. The run up to it is the same whenever it is repeated, so going back
+is the latest checkpoint before, and running again from there. What comes from outside (typed input, memory or
 registers that were changed) is not repeated: a checkpoint is made behind it, see :meth:`Control.touched`.
 """
 
@@ -56,6 +56,10 @@ class Watch:
 
     def native(self) -> Any:
         """A ``pe_watch *``."""
+        if not 0 <= self.address < 1 << 64 or not 0 <= self.size < 1 << 32:
+            raise UserError(
+                f"{self.size} bytes at {self.address:#x}: a watchpoint has 1 to 4096, within a page"
+            )
         watch = ffi.new("pe_watch *")
         watch.address, watch.size, watch.physical = self.address, self.size, self.physical
         watch.access = lib.PE_WATCH_READ * ("r" in self.access) | lib.PE_WATCH_WRITE * ("w" in self.access)

@@ -71,6 +71,7 @@ class _Case:
     access: Access
     privileged: bool
     layout: LinuxLayout | None
+    vma: str | None
 
     @property
     def last(self) -> Step:
@@ -95,10 +96,19 @@ def asid(regime: Regime) -> int:
 
 
 def explain(
-    memory: Memory, regime: Regime, walk: Walk, access: Access, privileged: bool, layout: LinuxLayout | None
+    memory: Memory,
+    regime: Regime,
+    walk: Walk,
+    access: Access,
+    privileged: bool,
+    layout: LinuxLayout | None,
+    vma: str | None = None,
 ) -> Reason:
-    """Why the access that was walked works or faults; ``layout`` where the guest is Linux."""
-    case = _Case(memory, regime, walk, access, privileged, layout)
+    """Why the access that was walked works or faults; ``layout`` where the guest is Linux.
+
+    ``vma`` says in a clause which VMA covers a user address, where that is known.
+    """
+    case = _Case(memory, regime, walk, access, privileged, layout, vma)
     if walk.result.ok:
         return _works(case)
     if walk.result.fault is Fault.TRANSLATION and not walk.steps:
@@ -199,7 +209,7 @@ def _invalid(case: _Case, step: Step) -> str:
     last = step.level == (3 if case.regime.long_format else 2)
     needed = f"a {'page' if last else 'table or block'} descriptor there would map it"
     if case.user_address:
-        linux = "if a VMA covers it Linux fills it at this fault, else it is a SIGSEGV"
+        linux = case.vma or "if a VMA covers it Linux fills it at this fault, else it is a SIGSEGV"
         return f": nothing is mapped; {linux}; {needed}"
     return f": nothing is mapped; {needed}"
 
@@ -259,7 +269,7 @@ def _as_client(case: _Case) -> str:
     """What user mode gets: Linux lets the domain be a client's on the way there."""
     regime = replace(case.regime, dacr=case.regime.dacr & ~(3 << 2 * _DOMAIN_USER) | 1 << 2 * _DOMAIN_USER)
     found = walk(case.memory, regime, case.walk.va, case.access, privileged=False)
-    reason = explain(case.memory, regime, found, case.access, False, case.layout)
+    reason = explain(case.memory, regime, found, case.access, False, case.layout, case.vma)
     return f" With the domain a client's, as it is when user mode runs, it {reason.text}"
 
 

@@ -15,12 +15,14 @@ from prompt_toolkit.history import FileHistory, InMemoryHistory
 from pyemu.debug.prompt import completions
 from pyemu.debug.session import Session
 
-__all__ = ["reader"]
+__all__ = ["Words", "reader"]
 
 _SHOWN = 200
 
 
-class _Words(Completer):
+class Words(Completer):
+    """What `completions` offers, at most 200 words."""
+
     def __init__(self, session: Session) -> None:
         self._session = session
 
@@ -34,7 +36,7 @@ class _Words(Completer):
 def reader(session: Session, prompt: str) -> Callable[[], str]:
     """A function that reads a line; EOFError at the end, KeyboardInterrupt for Ctrl-C."""
     made: PromptSession[Any] = PromptSession(
-        prompt, completer=_Words(session), complete_while_typing=False, history=_history()
+        prompt, completer=Words(session), complete_while_typing=False, history=_history()
     )
     return lambda: str(made.prompt())
 

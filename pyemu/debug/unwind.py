@@ -1,7 +1,8 @@
 """Who called: by the exception tables of the ELF file (.ARM.exidx), by frame pointers, by LR.
 
 Exception Handling ABI for the Arm Architecture (IHI 0038), section 9.3, gives the bytecode; pyelftools reads
-the tables.  The two layouts of frames are GCC's for AAPCS, {r11, lr}, and for APCS, {fp, ip, lr, pc}, as Linux has it.
+the tables.  The two layouts of frames are GCC's for AAPCS, {r11, lr}, and for APCS, {fp, ip, lr, pc}, as
+Linux has it.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class ExceptionTables:
                 # The library counts from the section's place in the file; tables count from its address.
                 moved = section["sh_addr"] - section["sh_offset"]
                 for number in range(info.num_entry()):
-                    entry = info.get_entry(number)
+                    entry: Any = info.get_entry(number)
                     found.append(((entry.function_offset + moved) & 0xFFFF_FFFE, entry))
         except Exception:  # a hostile file makes the library fail in many ways
             return []

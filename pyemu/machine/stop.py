@@ -38,7 +38,8 @@ class Stop:
     ``reason``         a :class:`StopReason`.
     ``cpu``            the CPU that ran last.
     ``status``         the guest's exit status (EXIT).
-    ``address``        the PC (BREAKPOINT, STEP, WATCHPOINT, POSITION), or the vector that cannot be fetched (LOCKUP).
+    ``address``        the PC (BREAKPOINT, STEP, WATCHPOINT, POSITION), or the vector that cannot be fetched
+                       (LOCKUP).
     ``insns``          instructions executed in this run, all CPUs together.
     ``next_event_ns``  guest time of the next timer event (IDLE).
     ``origin``         the address of the instruction with whose exception it began (LOCKUP).

@@ -1,4 +1,4 @@
-"""Guests to be debugged: one that turns its MMU on and writes a PTE, one of Thumb IT blocks; ELF files of them."""
+"""Guests to be debugged: one turns its MMU on and writes a PTE, one has Thumb IT blocks; an ELF file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ MAPPED = 0x8000_0000
 PTE = LEVEL2 + 8
 PTE_VALUE = FREE + 0x20_0000 | 0x701
 MARK = 0x1234_5678
-STATUS = 0x18
 
 
 def _put(guest: Guest, pa: int, value: int) -> None:
@@ -119,7 +118,9 @@ def elf_of(code: bytes, origin: int, symbols: dict[str, int]) -> bytes:
     )
     segment = struct.pack("<IIIIIIII", 1, text, origin, origin, len(code), len(code), 7, 4)
 
-    def section(name: int, kind: int, flags: int, address: int, at: int, size: int, more: tuple[int, ...]) -> bytes:
+    def section(
+        name: int, kind: int, flags: int, address: int, at: int, size: int, more: tuple[int, ...]
+    ) -> bytes:
         return struct.pack("<IIIIIIIIII", name, kind, flags, address, at, size, *more)
 
     headers = (

@@ -121,6 +121,14 @@ def test_a_clean_page_faults_on_write_because_linux_marks_it_so(world: tuple[Ses
     assert why(session, address + 32 * PAGE, Access.WRITE, False).works
 
 
+def test_why_knows_whether_a_vma_covers_what_is_not_mapped(world: tuple[Session, Process, int]) -> None:
+    session, _, address = world
+    (area,) = [area for area in vma(session).areas if area.start <= address < area.end]
+    inside = why(session, area.end - PAGE, Access.READ, False)
+    assert "of bench covers it, so Linux fills it at this fault" in inside.text
+    assert "no VMA of bench covers it, so it is a SIGSEGV" in why(session, area.end, Access.READ, False).text
+
+
 def test_user_tables_of_the_model_are_what_it_says_is_present(world: tuple[Session, Process, int]) -> None:
     session, process, _ = world
     listing = pt(session, side="user")

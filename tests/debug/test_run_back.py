@@ -17,7 +17,9 @@ from tests.debug.test_run_stops import state
 from tests.machine.traps.guest import ELF, SMALL
 
 
-@pytest.mark.parametrize(("name", "smp"), [("timer", 1), ("thumb", 1), ("smc", 1), ("user", 1), ("atomic", 2)])
+@pytest.mark.parametrize(
+    ("name", "smp"), [("timer", 1), ("thumb", 1), ("smc", 1), ("user", 1), ("atomic", 2)]
+)
 def test_every_place_of_a_run_can_be_gone_back_to(name: str, smp: int) -> None:
     machine = Machine(MachineConfig(64 << 20, smp=smp))
     machine.load(ELF / f"{name}.elf")
@@ -77,9 +79,11 @@ def test_running_back_finds_the_latest_store_to_a_descriptor() -> None:
         control.add(Watch(PTE, 8, "w", True))
         halt = control.reverse_continue()
         assert (halt.reason, halt.pc) == (StopReason.WATCHPOINT, guest.address_of("pte_store"))
-        assert control.pc(0) == halt.pc and session.memory.read(PTE, 8) == bytes(8)
+        assert control.pc(0) == halt.pc
+        assert session.memory.read(PTE, 8) == bytes(8)
         again = control.resume()
-        assert again.hit is not None and again.hit.pc == halt.pc
+        assert again.hit is not None
+        assert again.hit.pc == halt.pc
 
 
 def test_running_back_stops_at_breakpoints_latest_first_and_at_the_beginning() -> None:
@@ -112,7 +116,8 @@ def test_what_came_from_outside_is_kept_by_a_checkpoint() -> None:
         control.go_to(here)
         assert session.machine.reg("r9") == 0x77
         control.reverse_step()
-        assert control.position < here and session.machine.reg("r9") == 0
+        assert control.position < here
+        assert session.machine.reg("r9") == 0
 
 
 def test_memory_that_was_changed_from_outside_is_as_it_was_before() -> None:

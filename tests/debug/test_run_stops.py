@@ -28,7 +28,9 @@ from tests.machine.traps.guest import ELF, FREE, LOG, SMALL, WFI, Guest, add, ld
 
 def state(machine: Machine) -> Any:
     """What the guest has made of registers, memory and time."""
-    registers = [(cpu.regs.group("core"), cpu.regs.group("banked"), cpu.regs.group("cp15")) for cpu in machine.cpus]
+    registers = [
+        (cpu.regs.group("core"), cpu.regs.group("banked"), cpu.regs.group("cp15")) for cpu in machine.cpus
+    ]
     return registers, list(machine.mem.content()), machine.stats().insns, machine.time_ns
 
 
@@ -37,7 +39,9 @@ def steps(control: Control, count: int) -> list[int]:
     return [control.step().pc for _ in range(count)]
 
 
-@pytest.mark.parametrize(("name", "smp"), [("timer", 1), ("thumb", 1), ("faults", 1), ("user", 1), ("atomic", 3)])
+@pytest.mark.parametrize(
+    ("name", "smp"), [("timer", 1), ("thumb", 1), ("faults", 1), ("user", 1), ("atomic", 3)]
+)
 def test_a_run_that_is_stopped_and_stepped_is_the_same_to_the_last_bit(name: str, smp: int) -> None:
     config, budget = MachineConfig(64 << 20, smp=smp), 3_000_000
     with Machine(config) as machine:
@@ -73,7 +77,8 @@ def test_a_step_is_one_instruction_also_in_it_blocks() -> None:
         assert [pc - THUMB for pc in visited] == [*range(2, 0x1E, 2), 0x1C, 0x1C]
         regs = session.machine.cpus[0].regs
         assert [regs[f"r{n}"] for n in range(5)] == [1, 2, 0, 7, 10]
-        assert regs["cpsr"] >> 30 & 1 and not regs["cpsr"] & 0x0600_FC00
+        assert regs["cpsr"] >> 30 & 1
+        assert not regs["cpsr"] & 0x0600_FC00
 
 
 def test_a_step_shows_the_it_state_that_the_next_instruction_has() -> None:
@@ -177,7 +182,8 @@ def test_a_watchpoint_stops_behind_the_store_with_both_values() -> None:
     with session:
         control.add(Watch(MAPPED, 4))
         halt = control.resume()
-        assert halt.reason is StopReason.WATCHPOINT and halt.hit is not None
+        assert halt.reason is StopReason.WATCHPOINT
+        assert halt.hit is not None
         assert (halt.hit.va, halt.hit.pa, halt.hit.old, halt.hit.new) == (MAPPED, FREE, 0, MARK)
         assert halt.pc == halt.hit.pc + 4 == guest.address_of("write_pte")
         assert session.memory.read(FREE, 4) == MARK.to_bytes(4, "little")
@@ -197,7 +203,7 @@ def test_a_physical_watchpoint_sees_every_mapping_and_a_virtual_one_its_own() ->
 
 
 def _touch(guest: Guest) -> None:
-    """Accesses around LOG + 0x100, from r0 on: a word below, a word there, STM over it, LDM over it, bytes."""
+    """Accesses around LOG + 0x100, from r0 on: words beside it, a word there, STM, LDM, a byte."""
     guest.mov(0, LOG + 0x100)
     guest.op(store(1, 0, 4), store(1, 0, 0x10), add(2, 0, 8))
     guest.label("word")
@@ -216,9 +222,15 @@ def _touch(guest: Guest) -> None:
 
 @pytest.mark.parametrize(
     ("access", "found"),
-    [("w", ["word", "multiple", "byte", "odd"]), ("r", ["load"]), ("rw", ["word", "multiple", "load", "byte", "odd"])],
+    [
+        ("w", ["word", "multiple", "byte", "odd"]),
+        ("r", ["load"]),
+        ("rw", ["word", "multiple", "load", "byte", "odd"]),
+    ],
 )
-def test_a_watchpoint_stops_at_each_access_that_overlaps_it_and_at_no_other(access: str, found: list[str]) -> None:
+def test_a_watchpoint_stops_at_each_access_that_overlaps_it_and_at_no_other(
+    access: str, found: list[str]
+) -> None:
     guest = Guest()
     _touch(guest)
     session, control = controlled(arm_machine(guest))
@@ -226,7 +238,8 @@ def test_a_watchpoint_stops_at_each_access_that_overlaps_it_and_at_no_other(acce
         control.add(Watch(LOG + 0x108, 4, access))
         seen = []
         while (halt := control.resume()).reason is StopReason.WATCHPOINT:
-            assert halt.hit is not None and halt.pc == halt.hit.pc + 4
+            assert halt.hit is not None
+            assert halt.pc == halt.hit.pc + 4
             seen.append(halt.hit.pc)
         assert seen == [guest.address_of(name) for name in found]
         assert halt.reason is StopReason.EXIT
@@ -255,7 +268,7 @@ def test_watchpoints_are_checked() -> None:
     session, control = controlled(thumb_machine())
     with session:
         for wrong in (Watch(0xFFE, 4), Watch(0x1000, 0), Watch(0x1000, 4097), Watch(0xFFFF_FFFF, 2)):
-            with pytest.raises(Exception, match="within a page|above the address space"):
+            with pytest.raises(Exception, match=r"within a page|above the address space"):
                 control.add(wrong)
         with pytest.raises(Exception, match="unknown kind of access 0"):
             control.add(Watch(0x1000, 4, ""))
@@ -284,7 +297,8 @@ def test_stores_to_descriptors_are_recorded_with_their_place_and_values() -> Non
         assert session.memory.read(PTE, 8) == PTE_VALUE.to_bytes(8, "little")
         assert not control.table_writes(LEVEL2, 8)  # before the MMU was on nobody knew that it was a table
         last = control.last_write(PTE)
-        assert last is not None and last.ago == control.position.insns - write.insns
+        assert last is not None
+        assert last.ago == control.position.insns - write.insns
 
 
 def test_recording_keeps_the_latest_when_there_is_no_more_room(tmp_path: Path) -> None:

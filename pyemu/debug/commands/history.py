@@ -108,8 +108,8 @@ def _steps(session: Session, va: int) -> tuple[Step, ...]:
 def history(session: Session, address: int, count: int = 20, pte: bool = False) -> History:
     """Every store to the descriptors that translate an address: PC, instruction count, old and new value.
 
-    ``--pte`` takes the physical address of a descriptor. The latest ``count`` of each are shown. Stores are recorded
-    from a table's first use by a walk on; for earlier ones: ``wa --physical`` and ``rc``.
+    ``--pte`` takes the physical address of a descriptor. The latest ``count`` of each are shown. Stores are
+    recorded from a table's first use by a walk on; for earlier ones: ``wa --physical`` and ``rc``.
     """
     control, regime = session.part(Control), session.regime
     size = 8 if regime.long_format else 4

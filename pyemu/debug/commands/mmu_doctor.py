@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from pyemu.debug.code import Omission, omissions
 from pyemu.debug.commands.tlb import stale
@@ -27,6 +28,7 @@ _SCTLR_M, _SCTLR_V, _TTBCR_EAE = 1, 1 << 13, 1 << 31
 _CPSR_T, _CPSR_MODE, _USER = 1 << 5, 0x1F, 0x10
 _NEAR_BYTES = 16 << 10
 _MAX_EACH = 8
+_MAX_RANGES = 1 << 17
 _HIGH_VECTORS = 0xFFFF_0000
 
 
@@ -112,6 +114,10 @@ def doctor_mmu(session: Session) -> Examination:
         notes.append("TLB entries were not checked: that needs --timing tlb or --timing cache")
     if case.linux is not None:
         notes.append("Linux: the code and mismatched aliases were not checked")
+    if len(case.ranges) == _MAX_RANGES:
+        notes.append(
+            f"of what is mapped, {case.ranges[-1].end:#x} and above was not checked: it is in many pieces"
+        )
     old = sum(each.descriptors for each in case.ranges if not each.accessed)
     if old:
         notes.append(f"{old} leaves have their access flag clear: the first access to each faults")
@@ -140,7 +146,7 @@ def _case(session: Session, real: Regime) -> _Case:
         bool(cpsr & _CPSR_T),
         vectors,
         linux_layout(session) if real.mmu_on else None,
-        tuple(mapped_ranges(session.memory, undenied(regime), contiguous=True)),
+        tuple(islice(mapped_ranges(session.memory, undenied(regime), contiguous=True), _MAX_RANGES)),
     )
 
 

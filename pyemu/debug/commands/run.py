@@ -113,9 +113,8 @@ class Backtrace:
     @property
     def lines(self) -> list[str]:
         how = {"pc": "", "exidx": "", "fp": "  by frame pointer", "lr": "  by LR"}
-        return [
-            f"#{n}  {name}{how[frame.how]}" for n, (frame, name) in enumerate(zip(self.frames, self.names))
-        ]
+        named = zip(self.frames, self.names, strict=True)
+        return [f"#{n}  {name}{how[frame.how]}" for n, (frame, name) in enumerate(named)]
 
 
 # ---- what a stop says ----

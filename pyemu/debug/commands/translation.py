@@ -14,6 +14,7 @@ from pyemu.debug.registry import command
 from pyemu.debug.session import Session
 from pyemu.debug.target import Capability
 from pyemu.debug.words import access_text, memory_type, prot_text, shareability_text, size_text, who_text
+from pyemu.kernel.process import Process
 from pyemu.mmu import Access, Flag, Regime, Step, Translation, Walk
 from pyemu.mmu import walk as walk_tables
 from pyemu.native import lib
@@ -165,10 +166,25 @@ def why(session: Session, va: int, access: Access = Access.READ, privileged: boo
     regime, who = session.regime, session.privileged if privileged is None else privileged
     found = walk_tables(session.memory, regime, va, access, privileged=who)
     layout = linux_layout(session)
-    reason = explain.explain(session.memory, regime, found, access, who, layout)
+    reason = explain.explain(session.memory, regime, found, access, who, layout, _vma_text(session, va))
     subject = f"{access_text(access)} at {va:#010x} from {who_text(who)}"
     stale = _stale_text(session, va, found.result)
     return Why(va, access, who, reason.works, f"{subject} {reason.text}{stale}", reason.changes)
+
+
+def _vma_text(session: Session, va: int) -> str | None:
+    """Which VMA of the process that runs covers an address; None without a Kernel model."""
+    if Capability.KERNEL not in session.target.capabilities:
+        return None
+    kernel = session.target.kernel
+    for task in kernel.tasks:
+        if task.running and task.cpu == session.cpu:
+            for area in Process(kernel, task.pid).areas:
+                if area.start <= va < area.end:
+                    span = f"{area.start:#010x}-{area.end:#010x}"
+                    return f"the VMA {span} of {task.name} covers it, so Linux fills it at this fault"
+            return f"no VMA of {task.name} covers it, so it is a SIGSEGV"
+    return None
 
 
 def start_text(regime: Regime, va: int, result: Translation) -> str:

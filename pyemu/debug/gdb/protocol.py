@@ -33,7 +33,7 @@ _WATCH_KINDS = {2: ("w", "watch"), 3: ("r", "rwatch"), 4: ("rw", "awatch")}
 
 @dataclass(frozen=True)
 class Resume:
-    """The guest shall go: ``how`` is "continue", "step", "reverse-continue" or "reverse-step"; a CPU's step."""
+    """The guest shall go. ``how``: "continue", "step", "reverse-continue" or "reverse-step" (of ``cpu``)."""
 
     how: str
     cpu: int
@@ -59,6 +59,7 @@ class Protocol:
         self._cpu = session.cpu
         self._run_cpu = session.cpu
         self._physical = False
+        self._steps_itself = False
         self._stop = b"T05thread:%02x;" % (session.cpu + 1)
         self._handlers: dict[bytes, Callable[[bytes], Answer]] = {
             b"?": lambda _: self._stop,
@@ -91,15 +92,28 @@ class Protocol:
         if handler is None:
             return EMPTY
         try:
-            return handler(data[1:])
+            return self._without_extra_step(handler(data[1:]))
         except (ValueError, UserError, NativeError, KeyError, IndexError):
             return _BAD
+
+    def _without_extra_step(self, answer: Answer) -> Answer:
+        """gdb believes that an ARM core stops before the access to watched memory, so it makes a step of its
+        own behind each such stop. The guest is behind the access already (or before it, backwards).
+        """
+        if not isinstance(answer, Resume):
+            return answer
+        extra, self._steps_itself = self._steps_itself and answer.how.endswith("step"), False
+        if not extra:
+            return answer
+        self._stop = b"T05thread:%02x;" % (answer.cpu + 1)
+        return self._stop
 
     # ---- what happened ----
 
     def stopped(self, halt: Halt) -> bytes:
         """The stop reply of a halt; the threads that gdb asks about are then those of its CPU."""
         self._cpu = self._run_cpu = halt.cpu
+        self._steps_itself = halt.hit is not None
         thread = b"thread:%02x;" % (halt.cpu + 1)
         if halt.reason is StopReason.EXIT:
             return b"W%02x" % (halt.status & 0xFF)
@@ -298,7 +312,7 @@ class Protocol:
     # ---- queries ----
 
     def _query(self, data: bytes) -> Answer:
-        name, _, rest = data.partition(b":")
+        name, _, _rest = data.partition(b":")
         if data.startswith(b"Rcmd,"):
             return self._monitor(data[5:])
         if data.startswith(b"ThreadExtraInfo,"):

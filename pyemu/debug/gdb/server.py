@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pyemu.config import UserError
 from pyemu.debug.control import Control, Halt
@@ -138,10 +138,10 @@ class GdbServer:
 
     def _exchange(self, wait_s: float | None, also: Sequence[int] = ()) -> None:
         """Take and answer what has come; waits up to ``wait_s`` seconds for the first of it."""
-        sockets: list[socket.socket] = [self._listener]
+        waited: list[Any] = [self._listener, *also]
         if self._client is not None:
-            sockets.append(self._client)
-        ready = select.select([*sockets, *also], [], [], wait_s)[0]
+            waited.append(self._client)
+        ready = select.select(waited, [], [], wait_s)[0]
         if self._client is not None and self._client in ready:
             self._receive()
         if self._listener in ready:
