@@ -175,6 +175,29 @@ void pe_walk_describe(const pe_regime *regime, uint32_t va, const pe_walk *walk,
 size_t pe_translate_batch(const pe_mem *mem, const pe_regime *regime, const uint32_t *va, uint64_t *pa, uint8_t *status,
                           size_t n, pe_access access, bool privileged);
 
+/* Leaves that follow one another and are alike: in level, size, permissions, memory type, shareability, domain, flags
+ * and access flag, and in what query.descriptor_mask selects of the descriptor. */
+typedef struct pe_range {
+    pe_translation first; /* of the first byte; PE_FAULT_EXTERNAL_WALK: a table here lies outside memory */
+    uint64_t size;
+    uint32_t va;
+    uint32_t descriptors;
+} pe_range;
+
+typedef struct pe_range_query {
+    uint64_t start; /* virtual, [start, end) */
+    uint64_t end;
+    uint64_t descriptor_mask;
+    uint64_t pa; /* only leaves that map some of [pa, pa + pa_size); pa_size 0: all */
+    uint64_t pa_size;
+    bool contiguous; /* physical addresses go on too */
+} pe_range_query;
+
+/* The ranges of a regime in ascending order, up to max; returns how many.  *next is where to start again: query->end
+ * (at most 2^32) when nothing is left.  Permissions are those of PL1, prot_other those of PL0. */
+size_t pe_ranges(const pe_mem *mem, const pe_regime *regime, const pe_range_query *query, pe_range *out, size_t max,
+                 uint64_t *next);
+
 /* DFSR or IFSR for a fault: long format when ttbcr.EAE, else short (ARM DDI 0406C B3.13.3, B3.13.4). */
 uint32_t pe_fault_status(const pe_regime *regime, const pe_translation *t, pe_access access, bool cache_maintenance);
 /* PAR of an ATS1C{P,U}{R,W}: 64 bits wide when TTBCR.EAE, else 32. */
@@ -673,18 +696,21 @@ typedef struct pe_machine_config {
 } pe_machine_config;
 
 typedef enum pe_stop_reason {
-    PE_STOP_LIMIT = 0,      /* max_insns executed */
-    PE_STOP_TIME = 1,       /* guest time reached max_time_ns */
-    PE_STOP_BREAKPOINT = 2, /* `address` is about to be executed on `cpu` */
-    PE_STOP_EXIT = 3,       /* semihosting SYS_EXIT; `status` is the exit status */
-    PE_STOP_POWEROFF = 4,   /* PSCI SYSTEM_OFF, or CPU_OFF of the last CPU */
-    PE_STOP_RESET = 5,      /* PSCI SYSTEM_RESET */
-    PE_STOP_IDLE = 6,       /* every CPU waits (WFI/WFE); see idle in pe_run */
-    PE_STOP_DEADLOCK = 7,   /* every CPU waits and no timer is armed: only input could wake the guest */
-    PE_STOP_LOCKUP = 8,     /* an exception whose vector cannot be fetched: `address` is the vector */
-    PE_STOP_OUTPUT = 9,     /* the console's output buffer is full: read it and run on */
-    PE_STOP_REQUESTED = 10, /* pe_machine_stop was called */
-    PE_STOP_CONSOLE = 11,   /* the guest wrote console_until */
+    PE_STOP_LIMIT = 0,       /* max_insns executed */
+    PE_STOP_TIME = 1,        /* guest time reached max_time_ns */
+    PE_STOP_BREAKPOINT = 2,  /* `address` is about to be executed on `cpu` */
+    PE_STOP_EXIT = 3,        /* semihosting SYS_EXIT; `status` is the exit status */
+    PE_STOP_POWEROFF = 4,    /* PSCI SYSTEM_OFF, or CPU_OFF of the last CPU */
+    PE_STOP_RESET = 5,       /* PSCI SYSTEM_RESET */
+    PE_STOP_IDLE = 6,        /* every CPU waits (WFI/WFE); see idle in pe_run */
+    PE_STOP_DEADLOCK = 7,    /* every CPU waits and no timer is armed: only input could wake the guest */
+    PE_STOP_LOCKUP = 8,      /* an exception whose vector cannot be fetched: `address` is the vector */
+    PE_STOP_OUTPUT = 9,      /* the console's output buffer is full: read it and run on */
+    PE_STOP_REQUESTED = 10,  /* pe_machine_stop was called */
+    PE_STOP_CONSOLE = 11,    /* the guest wrote console_until */
+    PE_STOP_STEP = 12,       /* the step that was asked for is done */
+    PE_STOP_WATCHPOINT = 13, /* watched memory was reached: pe_machine_watch_hit */
+    PE_STOP_POSITION = 14,   /* stop_at was reached */
 } pe_stop_reason;
 
 typedef struct pe_run {
@@ -692,7 +718,16 @@ typedef struct pe_run {
     uint64_t max_time_ns;      /* absolute guest time; 0: no limit */
     bool stop_when_idle;       /* return PE_STOP_IDLE instead of passing to the next timer event */
     const char *console_until; /* stop when the console's output ends with this text; NULL: never */
+    /* For debuggers; 0 each: not asked.  Stops by these, by breakpoints and watchpoints do not change what the guest
+     * does when it runs on. */
+    uint32_t step;  /* 1 + the CPU of which one instruction, or one entry of an exception, is wanted; or PE_STEP_ANY */
+    uint32_t flags; /* PE_RUN_* */
+    uint64_t stop_at; /* PE_STOP_POSITION when this many instructions have been executed since the machine was made */
 } pe_run;
+
+#define PE_STEP_ANY    0xffffffff
+#define PE_RUN_LEAVE   1 /* breakpoints at the instructions where the CPUs are now do not count */
+#define PE_RUN_THROUGH 2 /* no breakpoints and watchpoints count */
 
 typedef struct pe_stop {
     pe_stop_reason reason;
@@ -763,7 +798,7 @@ pe_status pe_machine_executed(const pe_machine *machine, uint32_t cpu, pe_execut
 
 /* Writes from outside the guest: as pe_mem_*, and code that was translated from these bytes is dropped. */
 pe_status pe_machine_write(pe_machine *machine, uint64_t pa, const void *buf, uint64_t len, pe_error *err);
-/* Drops soft-TLB entries of all CPUs, as a TLBIALLIS would. */
+/* Drops soft-TLB entries, and those of modelled TLBs, of all CPUs, as a TLBIALLIS would. */
 void pe_machine_tlb_flush(pe_machine *machine);
 
 /* The registers that decide translation on a CPU now, and its privilege. */
@@ -784,6 +819,72 @@ pe_status pe_machine_reg_write(pe_machine *machine, uint32_t cpu, uint32_t index
 #define PE_MAX_BREAKPOINTS 64
 pe_status pe_machine_break_add(pe_machine *machine, uint32_t va, pe_error *err);
 pe_status pe_machine_break_remove(pe_machine *machine, uint32_t va, pe_error *err);
+
+/* ---- machine: debugging ------------------------------------------------------------------------------------ */
+
+/* Watchpoints stop after the instruction that reached [address, address + size), by its virtual address, or by physical
+ * address through any mapping.  They cost a microsecond for each access to the rest of the page. */
+#define PE_MAX_WATCHPOINTS 16
+#define PE_WATCH_READ      1
+#define PE_WATCH_WRITE     2
+typedef struct pe_watch {
+    uint64_t address;
+    uint32_t size;   /* 1 to 4096, within a page */
+    uint32_t access; /* PE_WATCH_* together */
+    bool physical;
+} pe_watch;
+typedef struct pe_watch_hit {
+    pe_watch watch;
+    uint64_t pa;
+    uint64_t old_value, new_value; /* of the `size` bytes that were reached; equal for a load */
+    uint64_t insns;                /* executed before the instruction, all CPUs together */
+    uint32_t va, pc;
+    uint32_t size;
+    uint32_t cpu;
+    bool write;
+} pe_watch_hit;
+pe_status pe_machine_watch_add(pe_machine *machine, const pe_watch *watch, pe_error *err);
+pe_status pe_machine_watch_remove(pe_machine *machine, const pe_watch *watch, pe_error *err);
+/* The access of the latest PE_STOP_WATCHPOINT; false: there was none. */
+bool pe_machine_watch_hit(const pe_machine *machine, pe_watch_hit *out);
+
+/* A store to a page from which a table walk has read before: to a descriptor, mostly. */
+typedef struct pe_table_write {
+    uint64_t insns; /* executed before the instruction, all CPUs together */
+    uint64_t pa;
+    uint64_t old_value, new_value; /* of `size` bytes */
+    uint32_t pc, va;
+    uint8_t size; /* 1, 2, 4; 8: two stores of one instruction */
+    uint8_t cpu;
+    uint8_t privileged;
+    uint8_t reserved;
+} pe_table_write;
+/* Keeps the latest `room` of them from now on; 0: no more.  Costs half a microsecond for each such store. */
+pe_status pe_machine_record_tables(pe_machine *machine, uint64_t room, pe_error *err);
+/* The kept ones from number `from` on (they are numbered from 0), oldest first, up to max; *first is the number of the
+ * first.  Returns how many. */
+size_t pe_machine_table_writes(const pe_machine *machine, uint64_t from, pe_table_write *out, size_t max,
+                               uint64_t *first);
+
+/* Checkpoints: the machine as it was, for going back.  Pages are copied when they are first written after one, so one
+ * costs what the guest writes until the next.  Not with a cycle model, whose caches they do not hold. */
+typedef struct pe_checkpoint {
+    uint64_t id;         /* ascending */
+    uint64_t insns;      /* executed, all CPUs together */
+    uint64_t exceptions; /* taken */
+    uint64_t bytes;      /* of host memory */
+} pe_checkpoint;
+pe_status pe_machine_checkpoint(pe_machine *machine, uint64_t *id, pe_error *err);
+/* Up to max of them, oldest first; returns how many there are. */
+size_t pe_machine_checkpoints(const pe_machine *machine, pe_checkpoint *out, size_t max);
+/* The machine is as it was; later checkpoints are gone.  Console output that was not read is lost. */
+pe_status pe_machine_rewind(pe_machine *machine, uint64_t id, pe_error *err);
+/* Forgets one; those before and behind it stay whole. */
+pe_status pe_machine_checkpoint_drop(pe_machine *machine, uint64_t id, pe_error *err);
+/* Exceptions taken by all CPUs: with the count of instructions, the place of a stop in the run. */
+uint64_t pe_machine_exceptions(const pe_machine *machine);
+
+/* ---- machine: console, state ------------------------------------------------------------------------------- */
 
 /* The PL011's two ends.  Output: up to size bytes move to buf, the number is returned.  Input: queued without limit. */
 size_t pe_machine_console_read(pe_machine *machine, void *buf, size_t size);

@@ -8,6 +8,7 @@ typedef struct mem_insn {
     uint32_t address;
     uint8_t natural; /* alignment with SCTLR.A = 1, and for Device memory: 1, 2, 4 */
     uint8_t always;  /* alignment whatever SCTLR.A says: 1, 4 */
+    uint16_t bytes;  /* at most */
     bool store;
 } mem_insn;
 
@@ -45,13 +46,13 @@ static uint32_t indexed(const decoder *d, uint32_t insn, uint32_t offset)
 
 static bool single(mem_insn *out, uint32_t address, uint32_t size, bool store)
 {
-    *out = (mem_insn){address, (uint8_t)size, 1, store};
+    *out = (mem_insn){address, (uint8_t)size, 1, (uint16_t)size, store};
     return true;
 }
 
-static bool words(mem_insn *out, uint32_t address, bool store)
+static bool words(mem_insn *out, uint32_t address, uint32_t bytes, bool store)
 {
-    *out = (mem_insn){address, 4, 4, store};
+    *out = (mem_insn){address, 4, 4, (uint16_t)bytes, store};
     return true;
 }
 
@@ -66,7 +67,7 @@ static uint32_t block_start(const decoder *d, uint32_t insn, uint32_t bytes)
 static bool load_multiple(const decoder *d, uint32_t insn, mem_insn *out)
 {
     const uint32_t bytes = 4u * (uint32_t)__builtin_popcount(insn & 0xffff);
-    return words(out, block_start(d, insn, bytes), !(insn >> 20 & 1));
+    return words(out, block_start(d, insn, bytes), bytes, !(insn >> 20 & 1));
 }
 
 /* VLDR, VSTR, VLDM, VSTM: the same bits in ARM and Thumb state. */
@@ -79,16 +80,16 @@ static bool vfp(const decoder *d, uint32_t insn, mem_insn *out)
     const bool store = !(insn >> 20 & 1), one = (insn & 0x01200000u) == 0x01000000u;
     const uint32_t base = reg(d, insn >> 16 & 0xf);
     if (one) {
-        return words(out, insn & 0x00800000u ? base + bytes : base - bytes, store);
+        return words(out, insn & 0x00800000u ? base + bytes : base - bytes, 8, store);
     }
-    return words(out, insn & 0x01000000u ? base - bytes : base, store);
+    return words(out, insn & 0x01000000u ? base - bytes : base, bytes, store);
 }
 
 /* NEON element and structure transfers check the alignment that they name, else that of the element with SCTLR.A. */
 static bool neon(const decoder *d, uint32_t insn, mem_insn *out)
 {
     const uint32_t size = insn & 0x00800000u ? insn >> 10 & 3 : insn >> 6 & 3;
-    *out = (mem_insn){reg(d, insn >> 16 & 0xf), (uint8_t)(1u << (size > 2 ? 2 : size)), 1, !(insn >> 21 & 1)};
+    *out = (mem_insn){reg(d, insn >> 16 & 0xf), (uint8_t)(1u << (size > 2 ? 2 : size)), 1, 32, !(insn >> 21 & 1)};
     if (!(insn & 0x00800000u) && insn >> 4 & 3) {
         out->always = (uint8_t)(4u << (insn >> 4 & 3));
     }
@@ -102,12 +103,12 @@ static bool decode_arm_extra(const decoder *d, uint32_t insn, mem_insn *out)
     const bool load = insn >> 20 & 1;
     if (!op) {
         const bool swap = (insn & 0x0fb00ff0u) == 0x01000090u && !(insn >> 22 & 1);
-        return swap ? words(out, reg(d, insn >> 16 & 0xf), true) : false;
+        return swap ? words(out, reg(d, insn >> 16 & 0xf), 4, true) : false;
     }
     const uint32_t offset = insn & 0x00400000u ? (insn >> 4 & 0xf0) | (insn & 0xf) : reg(d, insn & 0xf);
     const uint32_t address = indexed(d, insn, offset);
     if (!load && op >= 2) {
-        return words(out, address, op == 3); /* LDRD, STRD */
+        return words(out, address, 8, op == 3); /* LDRD, STRD */
     }
     return single(out, address, op == 2 ? 1 : 2, !load);
 }
@@ -155,9 +156,11 @@ static bool decode_thumb16(const decoder *d, uint32_t insn, mem_insn *out)
         if ((insn & 0x0600u) != 0x0400u) {
             return false;
         }
-        return insn >> 11 & 1 ? words(out, sp, false)
-                              : words(out, sp - 4u * (uint32_t)__builtin_popcount(insn & 0x1ff), true);
-    case 12: return words(out, d->regs[insn >> 8 & 7], !(insn >> 11 & 1));
+        return insn >> 11 & 1 ? words(out, sp, 4u * (uint32_t)__builtin_popcount(insn & 0x1ff), false)
+                              : words(out, sp - 4u * (uint32_t)__builtin_popcount(insn & 0x1ff),
+                                      4u * (uint32_t)__builtin_popcount(insn & 0x1ff), true);
+    case 12:
+        return words(out, d->regs[insn >> 8 & 7], 4u * (uint32_t)__builtin_popcount(insn & 0xff), !(insn >> 11 & 1));
     default: return false;
     }
 }
@@ -194,7 +197,7 @@ static bool decode_thumb32(const decoder *d, uint32_t insn, mem_insn *out)
         if (!(insn & 0x01200000u)) {
             return false; /* exclusives and table branches */
         }
-        return words(out, indexed(d, insn, 4 * (insn & 0xff)), !(insn >> 20 & 1));
+        return words(out, indexed(d, insn, 4 * (insn & 0xff)), 8, !(insn >> 20 & 1));
     }
     if ((insn & 0xfe000000u) == 0xec000000u) {
         return vfp(d, insn, out);
@@ -225,6 +228,28 @@ static bool is_misaligned(pe_cpu *cpu, const mem_insn *access)
     return cpu->regime.sctlr & SCTLR_A || is_device(cpu, access);
 }
 
+static bool decode(pe_cpu *cpu, decoder *d, uint32_t insn, mem_insn *access)
+{
+    const bool rrx = !d->thumb && (insn & 0x0e000ff0u) == 0x06000060u;
+    d->carry = rrx && cpu_reg(cpu, UC_ARM_REG_CPSR) >> 29 & 1;
+    return !d->thumb        ? decode_arm(d, insn, access)
+           : insn < 0x10000 ? decode_thumb16(d, insn, access)
+                            : decode_thumb32(d, insn, access);
+}
+
+bool align_decode(pe_cpu *cpu, uint32_t pc, uint32_t *address, uint32_t *bytes)
+{
+    decoder d = {cpu->probe.regs, pc, *cpu->thumb, false};
+    uint32_t insn;
+    mem_insn access;
+    if (!fill_fetch(cpu, pc, &insn) || !decode(cpu, &d, insn, &access)) {
+        return false;
+    }
+    *address = access.address;
+    *bytes = access.bytes;
+    return true;
+}
+
 static void align_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
 {
     (void)uc, (void)size;
@@ -235,12 +260,7 @@ static void align_hook(uc_engine *uc, uint64_t address, uint32_t size, void *use
     if (!fill_fetch(cpu, d.pc, &insn)) {
         return;
     }
-    const bool rrx = !d.thumb && (insn & 0x0e000ff0u) == 0x06000060u;
-    d.carry = rrx && cpu_reg(cpu, UC_ARM_REG_CPSR) >> 29 & 1;
-    const bool memory = !d.thumb         ? decode_arm(&d, insn, &access)
-                        : insn < 0x10000 ? decode_thumb16(&d, insn, &access)
-                                         : decode_thumb32(&d, insn, &access);
-    if (!memory || !is_misaligned(cpu, &access)) {
+    if (!decode(cpu, &d, insn, &access) || !is_misaligned(cpu, &access) || debug_stops_at(cpu, d.pc)) {
         return;
     }
     const uint32_t condition = d.thumb ? 14 : insn >> 28; /* the engine has looked at IT blocks */

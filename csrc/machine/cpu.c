@@ -272,4 +272,6 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
     cpu->event = false;
     cpu->wants_input = WANTS_NOTHING;
     cpu->stuck = 0;
+    cpu->break_skip_insns = NEVER;
+    cpu->held_end = 0;
 }

@@ -37,6 +37,9 @@ static void count_stuck(pe_cpu *cpu, uint32_t target)
 void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t return_address)
 {
     const uint32_t sctlr = cpu->regime.sctlr;
+    cpu->exceptions++;
+    cpu->held_end = 0;
+    debug_exception(cpu);
     const uint32_t old = cpu_reg(cpu, UC_ARM_REG_CPSR);
     uint32_t new = (old & ~(CPSR_MODE | CPSR_IT | CPSR_J | CPSR_T | CPSR_E)) | mode | CPSR_I;
     new |= sctlr &SCTLR_TE ? CPSR_T : 0;

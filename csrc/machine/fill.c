@@ -274,6 +274,9 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
     pe_translation t;
     run_hear_stop(m);
     translate(cpu, va, access, &t);
+    if (__builtin_expect(m->debug != NULL, 0)) {
+        watch_note_tables(cpu, va);
+    }
     m->stats.walks += cpu->regime.sctlr & SCTLR_M;
     if (t.fault) {
         return fill_fail(cpu, access, va, &t);
@@ -295,6 +298,9 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
             access == PE_FETCH ? grant_fetch(cpu, va, &t, offset >> 12) : grant_data(cpu, access, &t, offset >> 12);
     }
     entry->perms = seen_only(cpu, va, entry->perms);
+    if (__builtin_expect(m->debug && ram, 0) && !watch_fill(cpu, va, access, &t, offset >> 12, entry)) {
+        return false;
+    }
     if (cpu->timed && ram) {
         timed_note_cacheable(cpu, &t, offset >> 12);
     }

@@ -104,6 +104,7 @@ void pe_machine_free(pe_machine *m)
         m->hosted.gone(m->hosted.context);
     }
     timed_free(m);
+    debug_free(m);
     for (uint32_t i = 0; i < PE_MAX_CPUS; i++) {
         cpu_free(m->cpu[i]);
     }
@@ -142,6 +143,7 @@ pe_status pe_machine_reset(pe_machine *m, uint32_t pc, pe_error *err)
     m->time = 0;
     m->current = NULL;
     m->last_cpu = m->config.ncpus - 1;
+    m->suspended.valid = false;
     devices_reset(m);
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         cpu_reset(m->cpu[i], pc, 0);
@@ -160,6 +162,7 @@ void pe_machine_stats(const pe_machine *m, pe_stats *out)
 
 pe_status pe_machine_write(pe_machine *m, uint64_t pa, const void *buf, uint64_t len, pe_error *err)
 {
+    rewind_host_write(m, pa, len);
     pe_status status = pe_mem_write(m->mem, pa, buf, len, err);
     if (status == PE_OK && len) {
         fill_drop_code(m, pa, len);
@@ -170,6 +173,9 @@ pe_status pe_machine_write(pe_machine *m, uint64_t pa, const void *buf, uint64_t
 void pe_machine_tlb_flush(pe_machine *m)
 {
     fill_flush_all(m);
+    for (uint32_t i = 0; m->timed && i < m->config.ncpus; i++) {
+        timed_invalidate_tlb(m->cpu[i], PE_TLBI_ALL, 0, 0);
+    }
 }
 
 static pe_status check_cpu(const pe_machine *m, uint32_t cpu, pe_error *err)
@@ -227,13 +233,17 @@ bool pe_machine_console_close(pe_machine *m)
 
 /* ---- breakpoints ---- */
 
+/* From an IT instruction to the last one of its block: the engine does not stop within one. */
+#define IT_REACH 14u
+
 static pe_status hook_break(pe_machine *m, uint32_t slot, pe_error *err)
 {
     const uint32_t va = m->breakpoints[slot];
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         pe_cpu *cpu = m->cpu[i];
-        uc_err e = m->engine.hook_add(cpu->uc, &cpu->break_hooks[slot], UC_HOOK_CODE, (void *)(uintptr_t)run_break_hook,
-                                      cpu, (uint64_t)va, (uint64_t)va);
+        uc_err e =
+            m->engine.hook_add(cpu->uc, &cpu->break_hooks[slot], UC_HOOK_CODE, (void *)(uintptr_t)debug_break_hook, cpu,
+                               (uint64_t)(va > IT_REACH ? va - IT_REACH : 0), (uint64_t)va);
         if (e != UC_ERR_OK) {
             return pe_fail(err, PE_ERR_ENGINE, "breakpoint at 0x%08x: %s", va, m->engine.strerror(e));
         }

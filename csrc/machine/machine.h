@@ -33,6 +33,7 @@ typedef enum slice_end {
     END_BREAK,
     END_YIELD,  /* WFE, YIELD, SGI to another CPU */
     END_HALT,   /* the machine must stop: machine->stop is filled */
+    END_STEP,   /* the debugger: the instruction of its count is next, or one must be looked at alone */
     END_WAIT,   /* WFI executed by emulation of a trapped instruction, CPU_OFF */
     END_HOSTED, /* an exception of a hosted program: cpu->hosted says which */
 } slice_end;
@@ -134,9 +135,12 @@ typedef struct pe_cpu {
     size_t npatches, patches_room;
     bool trimming; /* while scan_trim works */
     uc_hook break_hooks[PE_MAX_BREAKPOINTS];
-    bool break_skip; /* run on from a breakpoint that was reported */
+    uint64_t break_skip_insns; /* run on from a breakpoint that was reported: the instruction of this count */
     uint32_t break_skip_va;
-    uc_hook align_hook; /* 0: not checking alignment */
+    uint64_t exceptions;          /* taken since the machine was made */
+    uint32_t held_next, held_end; /* rest of a block that was broken off by the debugger; held_end 0: none */
+    struct debug_cpu *debug;      /* debug.h; NULL until a debugger asks for something */
+    uc_hook align_hook;           /* 0: not checking alignment */
 } pe_cpu;
 
 /* ---- the machine ---- */
@@ -154,6 +158,14 @@ typedef struct byte_queue {
     uint8_t *data;
     size_t head, count, room;
 } byte_queue;
+
+/* A turn of a CPU that the debugger has broken off. */
+typedef struct suspension {
+    bool valid;
+    uint32_t cpu;
+    uint32_t running, share;
+    uint64_t left; /* instructions */
+} suspension;
 
 struct pe_machine {
     pe_machine_config config;
@@ -190,6 +202,11 @@ struct pe_machine {
 
     uint32_t breakpoints[PE_MAX_BREAKPOINTS];
     uint32_t nbreakpoints;
+    uint64_t stop_at;   /* of this run; NEVER */
+    uint32_t step;      /* of this run: pe_run.step */
+    uint32_t run_flags; /* of this run */
+    suspension suspended;
+    struct debug_machine *debug; /* debug.h; NULL until a debugger asks for something */
 
     pe_stats stats;
 };
@@ -309,7 +326,12 @@ uint32_t run_count_insns(pe_cpu *cpu, uint32_t va, uint32_t size);
 /* A deadline has come, or an interrupt line is up: whether the engine must stop before this block, and was told to. */
 bool run_block_ends(pe_cpu *cpu);
 void run_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
-void run_break_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
+/* Instructions executed before the one at va, which is in the running block. */
+uint64_t run_insns_before(pe_cpu *cpu, uint32_t va);
+/* The instruction at va, which is in the running block, was not executed: counts up to it; the rest is run on later. */
+void run_hold(pe_cpu *cpu, uint32_t va);
+/* Ends the engine's run before the instruction at va, which is in the running block, and holds the rest. */
+void run_break_off(pe_cpu *cpu, uint32_t va, slice_end end);
 /* For the hook of an instruction that will be emulated or raise an exception: the engine's CPSR lacks the IT state
  * within a block.  True: it is in CPSR now; the hook must then write PC.  False: the hook must do nothing, and will be
  * called again. */
@@ -384,6 +406,39 @@ void scan_trim(pe_cpu *cpu);
 /* ---- align.c: alignment checks that the engine does not make ---- */
 /* Between runs of the engine: check as SCTLR.A and the machine's flags ask. */
 void align_update(pe_cpu *cpu);
+
+/* Address and size of the load or store at pc; false: it is none, or not known. */
+bool align_decode(pe_cpu *cpu, uint32_t pc, uint32_t *address, uint32_t *bytes);
+
+/* ---- debug.c, watch.c, rewind.c ---- */
+void debug_free(pe_machine *machine);
+void debug_break_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
+/* Whether the debugger stops before the instruction at pc: whoever emulates it must not do so now. */
+bool debug_stops_at(pe_cpu *cpu, uint32_t pc);
+void debug_run_begins(pe_machine *machine, const pe_run *run);
+/* The run's place or step is reached. */
+bool debug_has_arrived(const pe_cpu *cpu);
+/* The same, or the machine stops for another reason; it stops. */
+bool debug_is_done(pe_cpu *cpu);
+/* Before the engine starts; false: it need not start now. */
+bool debug_start(pe_cpu *cpu);
+/* After it returned. */
+void debug_returned(pe_cpu *cpu);
+/* An exception is entered: CPSR is what the guest must find in SPSR. */
+void debug_exception(pe_cpu *cpu);
+/* The engine left the instruction at PC alone because it may reach watched memory; false: it did not. */
+bool debug_must_look(pe_cpu *cpu);
+/* Whether stop_at is so near that instructions are counted one by one from the next block on. */
+bool debug_is_near(const pe_cpu *cpu);
+/* The instruction count of `cpu` from which on debug_is_near; NEVER. */
+uint64_t debug_near_at(const pe_cpu *cpu);
+/* A walk was made for va: remembers its tables. */
+void watch_note_tables(pe_cpu *cpu, uint32_t va);
+/* May take rights away from a new entry of the soft TLB, or send it to the window; false: refuse it. */
+bool watch_fill(pe_cpu *cpu, uint32_t va, pe_access access, const pe_translation *t, uint64_t page,
+                uc_tlb_entry *entry);
+/* [pa, pa + len) is about to be written by the host. */
+void rewind_host_write(pe_machine *machine, uint64_t pa, uint64_t len);
 
 /* ---- psci.c, semihost.c ---- */
 void psci_call(pe_cpu *cpu);

@@ -55,8 +55,9 @@ static void plan(pe_machine *m)
     }
     cpu->planned = deadline;
     /* A line that is up but masked: look at the masks before each block. */
-    const bool each = cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request || timed_detects_stale(cpu);
-    cpu->deadline = each ? 0 : deadline;
+    const bool at_once = cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request || cpu->held_end ||
+                         timed_detects_stale(cpu);
+    cpu->deadline = at_once ? 0 : min64(deadline, debug_near_at(cpu));
     if (cpu->timed) {
         cpu->timed->deadline = min64(event == NEVER ? NEVER : timed_clock_at(m, event), pmu_deadline(cpu));
     }
@@ -145,16 +146,34 @@ static bool past_plan(const pe_cpu *cpu)
     return cpu->insns >= cpu->planned || (cpu->timed && cpu->timed->account->clock >= cpu->timed->deadline);
 }
 
+/* The block at hand is the rest of one that was broken off: what is due before a block was looked at then. */
+static bool is_held(pe_cpu *cpu)
+{
+    if (cpu->block_va != cpu->held_next) {
+        cpu->held_end = 0;
+        plan(cpu->machine);
+        return false;
+    }
+    cpu->held_next += cpu->block_size;
+    if (cpu->held_next >= cpu->held_end) {
+        cpu->held_next = 1; /* no address: the next block is a whole one */
+    }
+    return true;
+}
+
 bool run_block_ends(pe_cpu *cpu)
 {
     if (timed_detects_stale(cpu)) {
         timed_ask_again(cpu);
     }
     if (cpu->end == END_NONE) {
+        if (cpu->held_end && is_held(cpu)) {
+            return false;
+        }
         if (cpu->timed && cpu->timed->account->clock >= cpu->timed->deadline) {
             plan(cpu->machine); /* pmu_deadline is an early guess */
         }
-        if (!past_plan(cpu) && !interrupt_allowed(cpu) && !cpu->machine->stop_request) {
+        if (!past_plan(cpu) && !interrupt_allowed(cpu) && !cpu->machine->stop_request && !debug_is_near(cpu)) {
             return false;
         }
         cpu->end = END_DEADLINE;
@@ -250,23 +269,30 @@ bool run_find_it_state(pe_cpu *cpu, uint32_t pc)
     return false;
 }
 
-void run_break_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
+uint64_t run_insns_before(pe_cpu *cpu, uint32_t va)
 {
-    (void)uc, (void)size;
-    pe_cpu *cpu = user;
-    if (cpu->break_skip && cpu->break_skip_va == (uint32_t)address) {
-        cpu->break_skip = false;
-        return;
+    const uint32_t done = va - cpu->block_va;
+    if (done >= cpu->block_size) {
+        return cpu->insns;
     }
-    run_uncount(cpu, (uint32_t)address);
-    cpu->break_skip = true;
-    cpu->break_skip_va = (uint32_t)address;
-    set_stop(cpu->machine, (pe_stop){.reason = PE_STOP_BREAKPOINT, .cpu = cpu->index, .address = (uint32_t)address});
-    if (*cpu->thumb) {
-        leave_block(cpu, (uint32_t)address);
-    } else {
-        cpu_stop_engine(cpu);
+    return cpu->insns - run_count_insns(cpu, cpu->block_va, cpu->block_size) +
+           (done ? run_count_insns(cpu, cpu->block_va, done) : 0);
+}
+
+void run_hold(pe_cpu *cpu, uint32_t va)
+{
+    if (cpu->held_end || va != cpu->block_va) {
+        cpu->held_end = cpu->held_end ? cpu->held_end : cpu->block_va + cpu->block_size;
+        cpu->held_next = va;
     }
+    run_uncount(cpu, va);
+}
+
+void run_break_off(pe_cpu *cpu, uint32_t va, slice_end end)
+{
+    run_hold(cpu, va);
+    cpu->end = end;
+    cpu_stop_engine(cpu);
 }
 
 /* ---- one CPU's turn ---- */
@@ -296,12 +322,18 @@ static pe_status engine_returned(pe_cpu *cpu, uc_err status, pe_error *err)
         wait_for_interrupt(cpu);
         return PE_OK;
     }
+    if (status == UC_ERR_EXCEPTION && debug_must_look(cpu)) {
+        return PE_OK;
+    }
     if (status == UC_ERR_EXCEPTION && cpu->fault.valid) {
         const pending_fault fault = cpu->fault;
         uint32_t address = (uint32_t)*cpu->probe.fault_address;
         cpu->fault.valid = false;
         if (fault.access == PE_FETCH) {
             cpu->block_size = 0; /* the block that jumped here is over */
+            if (debug_has_arrived(cpu)) {
+                return PE_OK; /* the abort is the next step */
+            }
             if (cpu->timed) {
                 timed_fetch_abort(cpu, cpu_reg(cpu, UC_ARM_REG_PC), address);
             }
@@ -317,60 +349,104 @@ static pe_status engine_returned(pe_cpu *cpu, uc_err status, pe_error *err)
                    cpu->machine->engine.strerror(status));
 }
 
-static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *err)
+/* A new turn, or the rest of one that the debugger broke off. */
+static void slice_begins(pe_machine *m, pe_cpu *cpu, uint32_t running)
 {
-    pe_status status = PE_OK;
+    const suspension *rest = &m->suspended;
+    const uint64_t length = running > 1 ? m->config.quantum : SLICE_INSNS;
     m->current = cpu;
     m->slice_insns = cpu->insns;
-    m->slice_share = TIME_UNITS_PER_NS / running;
+    m->slice_share = rest->valid ? rest->share : TIME_UNITS_PER_NS / running;
     if (m->timed) {
         m->timed->slice_clock = cpu->timed->account->clock;
-        m->timed->running = running;
+        m->timed->running = rest->valid ? rest->running : running;
     }
-    m->slice_deadline = cpu->insns + (running > 1 ? m->config.quantum : SLICE_INSNS);
+    m->slice_deadline = cpu->insns + (rest->valid ? rest->left : length);
+    m->suspended.valid = false;
     cpu->end = END_NONE;
-    clock_enter(machine_engine_ns(m));
-    engine_enter(&m->engine, cpu->uc);
-    plan(m);
-    while (status == PE_OK && cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping && !m->stop_request &&
-           !past_plan(cpu)) {
-        take_interrupt(cpu);
-        if (m->stopping) {
-            break;
-        }
-        plan(m);
-        align_update(cpu);
-        scan_trim(cpu);
-        cpu->fault.valid = false;
-        cpu->block_size = 0;
-        cpu->start_pc = cpu_reg(cpu, UC_ARM_REG_PC);
-        cpu->start_it = *cpu->thumb ? cpu_reg(cpu, UC_ARM_REG_CPSR) & CPSR_IT : 0;
-        cpu->start_insns = cpu->insns;
-        cpu->leaving = false;
-        uc_err e = m->engine.emu_start(cpu->uc, cpu->start_pc | *cpu->thumb, 0, 0, 0);
-        if (cpu->end == END_NONE) {
-            status = engine_returned(cpu, e, err);
-        }
-        if (cpu->timed) {
-            timed_finish(cpu, cpu_reg(cpu, UC_ARM_REG_PC));
-        }
-        if (cpu->end == END_HOSTED) {
-            hosted_take(cpu);
-        } else if (cpu->end == END_DEADLINE) {
-            cpu->end = END_NONE;
-        }
-    }
-    if (m->hosted.slice_over && !m->stopping && status == PE_OK) {
-        m->hosted.slice_over(m->hosted.context, cpu);
-    }
-    engine_leave();
+}
+
+static bool stopped_by_debugger(const pe_machine *m)
+{
+    const pe_stop_reason reason = m->stop.reason;
+    return m->stopping && (reason == PE_STOP_BREAKPOINT || reason == PE_STOP_STEP || reason == PE_STOP_WATCHPOINT ||
+                           reason == PE_STOP_POSITION);
+}
+
+static void slice_ends(pe_machine *m, pe_cpu *cpu)
+{
     clock_leave();
     m->time = machine_time(m);
     m->current = NULL;
     if (cpu->timed) {
         timed_settle(cpu->timed);
     }
-    timer_update_all(m);
+    if (stopped_by_debugger(m) && cpu->power == CPU_ON && cpu->end != END_YIELD && (cpu->held_end || !past_plan(cpu))) {
+        m->suspended = (suspension){true, cpu->index, m->timed ? m->timed->running : 1, m->slice_share,
+                                    m->slice_deadline > cpu->insns ? m->slice_deadline - cpu->insns : 0};
+    } else {
+        timer_update_all(m);
+    }
+}
+
+static bool slice_goes_on(const pe_machine *m, const pe_cpu *cpu)
+{
+    return cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping && !m->stop_request &&
+           (cpu->held_end || !past_plan(cpu));
+}
+
+static pe_status run_engine(pe_cpu *cpu, pe_error *err)
+{
+    pe_status status = PE_OK;
+    cpu->fault.valid = false;
+    cpu->block_size = 0;
+    cpu->start_pc = cpu_reg(cpu, UC_ARM_REG_PC);
+    cpu->start_it = *cpu->thumb ? cpu_reg(cpu, UC_ARM_REG_CPSR) & CPSR_IT : 0;
+    cpu->start_insns = cpu->insns;
+    cpu->leaving = false;
+    const uc_err e = cpu->machine->engine.emu_start(cpu->uc, cpu->start_pc | *cpu->thumb, 0, 0, 0);
+    if (cpu->end == END_NONE) {
+        status = engine_returned(cpu, e, err);
+    }
+    debug_returned(cpu);
+    if (cpu->timed) {
+        timed_finish(cpu, cpu_reg(cpu, UC_ARM_REG_PC));
+    }
+    return status;
+}
+
+static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *err)
+{
+    pe_status status = PE_OK;
+    slice_begins(m, cpu, running);
+    clock_enter(machine_engine_ns(m));
+    engine_enter(&m->engine, cpu->uc);
+    plan(m);
+    while (status == PE_OK && slice_goes_on(m, cpu) && !debug_is_done(cpu)) {
+        if (!cpu->held_end) {
+            take_interrupt(cpu);
+        }
+        if (m->stopping || debug_is_done(cpu)) {
+            break;
+        }
+        plan(m);
+        align_update(cpu);
+        scan_trim(cpu);
+        if (debug_start(cpu)) {
+            status = run_engine(cpu, err);
+        }
+        if (cpu->end == END_HOSTED) {
+            hosted_take(cpu);
+        } else if (cpu->end == END_DEADLINE || cpu->end == END_STEP) {
+            cpu->end = END_NONE;
+        }
+    }
+    debug_is_done(cpu);
+    if (m->hosted.slice_over && !m->stopping && status == PE_OK) {
+        m->hosted.slice_over(m->hosted.context, cpu);
+    }
+    engine_leave();
+    slice_ends(m, cpu);
     return status;
 }
 
@@ -462,10 +538,15 @@ pe_status pe_machine_run(pe_machine *m, const pe_run *run, pe_stop *stop, pe_err
     m->console_until = run->console_until;
     m->console_until_length = run->console_until ? strlen(run->console_until) : 0;
     m->console_matched = 0;
-    timer_update_all(m);
+    debug_run_begins(m, run);
+    if (!m->suspended.valid) {
+        timer_update_all(m);
+    }
     while (status == PE_OK && !m->stopping) {
-        wake(m);
-        pe_cpu *cpu = next_cpu(m);
+        if (!m->suspended.valid) {
+            wake(m);
+        }
+        pe_cpu *cpu = m->suspended.valid ? m->cpu[m->suspended.cpu] : next_cpu(m);
         if (cpu) {
             m->idle_reported = false;
             status = slice(m, cpu, count_running(m), err);

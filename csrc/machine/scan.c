@@ -94,6 +94,9 @@ static void untrapped_hook(uc_engine *uc, uint64_t address, uint32_t size, void 
     if (!fill_fetch(cpu, pc, &insn) || !is_untrapped(insn, models_caches(cpu->machine))) {
         return; /* other code lies here now */
     }
+    if (debug_stops_at(cpu, pc)) {
+        return;
+    }
     const uint32_t condition = *cpu->thumb ? 14 : insn >> 28; /* the engine has looked at IT blocks */
     if (condition == 15 || !condition_holds(condition, cpu_reg(cpu, UC_ARM_REG_CPSR)) || !run_find_it_state(cpu, pc)) {
         return;

@@ -165,7 +165,8 @@ static pe_status load_cpu(pe_machine *m, uint32_t index, const state_cpu *in, pe
     cpu->power = in->power <= CPU_WAITING ? (cpu_power)in->power : CPU_OFF;
     cpu->wants_input = in->wants_input <= WANTS_BYTE_OR_END ? (uint8_t)in->wants_input : WANTS_NOTHING;
     cpu->stuck = 0;
-    cpu->break_skip = false;
+    cpu->break_skip_insns = NEVER;
+    cpu->held_end = 0;
     return status;
 }
 
@@ -205,6 +206,7 @@ pe_status pe_machine_state_load(pe_machine *m, const void *buf, size_t size, pe_
     m->time = h.time;
     m->last_cpu = h.last_cpu;
     m->current = NULL;
+    m->suspended.valid = false;
     m->started = true;
     for (uint32_t i = 0; i < h.ncpus; i++) {
         pmu_resume(m->cpu[i]);

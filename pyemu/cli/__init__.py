@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from pyemu.cli import boot, cores, doctor, gup, kernel, lab, run, sweep
+from pyemu.cli import boot, cores, debug, doctor, dump, gup, kernel, lab, report, run, sweep, translate
 from pyemu.config import UserError
 
 STATUS_USER = 2
@@ -22,8 +22,12 @@ examples:
   pyemu boot firmware/elf/user.elf --timing cache  the same, and what it costs on a Cortex-A15
   pyemu gup --mem 4G -n 64                         what get_user_pages_fast costs with HIGHPTE
   pyemu sweep                                      what HIGHPTE costs, saves and breaks, from 512 MB to 16 GB
+  pyemu debug booted.snap                          look inside: walks, tables, TLBs, registers
   pyemu cores cortex-a15                           figures of the cycle model and their sources
   pyemu lab cores                                  what it measures, beside published figures
+  pyemu translate linux.snap c0008000              what a snapshot or a dump maps there
+  pyemu dump linux.snap -o vmcore                  an ELF core for other tools
+  pyemu report linux.snap -o page.html             its address space as a page to look at
   pyemu doctor                                     check the installation
 
 `pyemu COMMAND --help` explains a command and its exit status.
@@ -55,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for module in (boot, run, gup, sweep, kernel, cores, lab, doctor):
+    for module in (boot, debug, translate, dump, report, run, gup, sweep, kernel, cores, lab, doctor):
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,

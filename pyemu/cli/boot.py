@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from pyemu.cli.expect import Dialogue, StepAction, parse_steps
 from pyemu.config import CPU_MODELS, MIB, TIMINGS, MachineConfig, UserError, parse_memory, parse_size
 
 if TYPE_CHECKING:
+    from pyemu.debug.gdb.server import GdbServer
     from pyemu.machine import LoadOptions, Machine
     from pyemu.timing import Core
 
@@ -135,6 +137,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument("--send", metavar="TEXT", dest="steps", action=StepAction, help="then type this")
     run.add_argument(
         "--until", metavar="RE", dest="steps", action=StepAction, help="end the run when this is printed"
+    )
+    run.add_argument(
+        "--gdb",
+        metavar="[HOST:]PORT",
+        help="wait for gdb here before the first instruction; on this host alone unless HOST is given",
     )
     out = parser.add_argument_group("results")
     out.add_argument(
@@ -342,6 +349,21 @@ class ConsoleLog:
             raise self._problem(error) from None
 
 
+@contextmanager
+def _gdb_server(machine: Machine, where: str) -> Iterator[GdbServer]:
+    """A server for gdb, which has been said where it is."""
+    from pyemu.debug.gdb.server import GdbServer, announce, parse_endpoint
+    from pyemu.debug.session import Session
+    from pyemu.debug.target import LiveTarget
+
+    server = GdbServer(Session(LiveTarget(machine)), *parse_endpoint(where))
+    try:
+        announce(server)
+        yield server
+    finally:
+        server.close()
+
+
 def _run_machine(machine: Machine, args: argparse.Namespace, dialogue: Dialogue) -> int:
     from pyemu.cli import summary
     from pyemu.cli.session import Limits, Session
@@ -352,8 +374,10 @@ def _run_machine(machine: Machine, args: argparse.Namespace, dialogue: Dialogue)
     with ExitStack() as stack:
         log = None if args.console_log is None else stack.enter_context(ConsoleLog(args.console_log))
         console = sys.stderr.buffer if args.json else sys.stdout.buffer
+        server = None if args.gdb is None else stack.enter_context(_gdb_server(machine, args.gdb))
         terminal = stack.enter_context(Terminal(console))
-        ending = Session(machine, terminal, dialogue, Limits(args.max_insns, args.timeout), log).run()
+        limits = Limits(args.max_insns, args.timeout)
+        ending = Session(machine, terminal, dialogue, limits, log, server).run()
     stats, diagnosis = machine.stats(), diagnose(machine, ending.stop)
     status = summary.exit_status(ending, dialogue)
     if args.snapshot_at_exit is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,7 +23,8 @@ GOING_ON = (StopReason.LIMIT, StopReason.IDLE, StopReason.DEADLOCK, StopReason.R
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: ``reason`` is a stop reason in lower case, or "quit", "interrupted" or "matched"."""
+    """How a run ended: ``reason`` is a stop reason in lower case, or "quit", "killed", "interrupted" or
+    "matched"."""
 
     reason: str
     stop: Stop
@@ -36,6 +38,36 @@ class Limits:
 
     max_insns: int | None = None
     timeout_s: float | None = None
+
+
+class Runner(Protocol):
+    """What lets the guest run, and types to it: the machine itself, or a debugger's server."""
+
+    quit: bool
+    """The run shall end."""
+
+    def run(self, max_insns: int, also: Sequence[int] = ()) -> Stop:
+        """A slice; ``also`` are descriptors of which input ends a wait."""
+        ...
+
+    def type(self, data: bytes) -> None: ...
+
+
+class Direct:
+    """The machine as it is."""
+
+    quit = False
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def run(self, max_insns: int, also: Sequence[int] = ()) -> Stop:
+        """Run the guest."""
+        return self._machine.run(max_insns=max_insns, stop_when_idle=True)
+
+    def type(self, data: bytes) -> None:
+        """Input for the guest."""
+        self._machine.console.write(data)
 
 
 class Log(Protocol):
@@ -52,9 +84,16 @@ class Session:
     """
 
     def __init__(
-        self, machine: Machine, terminal: Terminal, dialogue: Dialogue, limits: Limits, log: Log | None
+        self,
+        machine: Machine,
+        terminal: Terminal,
+        dialogue: Dialogue,
+        limits: Limits,
+        log: Log | None,
+        runner: Runner | None = None,
     ) -> None:
         self._machine = machine
+        self._runner = runner or Direct(machine)
         self._terminal = terminal
         self._dialogue = dialogue
         self._limits = limits
@@ -71,7 +110,7 @@ class Session:
             alarm.start()
         stop = Stop(StopReason.LIMIT, 0, 0, 0, 0, 0)
         try:
-            self._machine.console.write(self._terminal.read_all() + self._dialogue.hear(b""))
+            self._runner.type(self._terminal.read_all() + self._dialogue.hear(b""))
             while True:
                 stop = self._slice()
                 reason = self._between(stop)
@@ -90,7 +129,7 @@ class Session:
         size = SLICE_INSNS - self._machine.stats().insns % SLICE_INSNS
         if self._limits.max_insns is not None:
             size = min(size, self._limits.max_insns - self._done)
-        stop = self._machine.run(max_insns=size, stop_when_idle=True)
+        stop = self._runner.run(size, self._terminal.descriptors)
         self._done += stop.insns
         return stop
 
@@ -99,6 +138,8 @@ class Session:
         fed = self._exchange(self._listen(stop))
         if self._terminal.quit:
             return "quit"
+        if self._runner.quit:
+            return "killed"
         if self._dialogue.ended:
             return "matched"
         if stop.reason not in GOING_ON:
@@ -118,7 +159,7 @@ class Session:
         if self._log is not None:
             self._log.write(output)
         typed += self._dialogue.hear(output)
-        self._machine.console.write(typed)
+        self._runner.type(typed)
         return bool(typed)
 
     def _listen(self, stop: Stop, wait_s: float | None = 0.0) -> bytes:

@@ -27,6 +27,7 @@ _TEXT = {
     "deadlock": "stuck: every CPU waits, no timer is armed and no input can come",
     "timeout": "time limit reached",
     "quit": "ended by Ctrl-A x",
+    "killed": "ended by gdb",
     "interrupted": "interrupted",
     "matched": "--until matched",
     "requested": "stopped",
@@ -41,7 +42,7 @@ _STATUS = {
 
 def exit_status(ending: Ending, dialogue: Dialogue) -> int:
     """The exit status that ``pyemu boot --help`` documents."""
-    if dialogue.waiting_for is not None and ending.reason not in ("quit", "interrupted"):
+    if dialogue.waiting_for is not None and ending.reason not in ("quit", "killed", "interrupted"):
         return STATUS_UNMATCHED
     if ending.reason == "exit":
         return ending.stop.status & 0xFF

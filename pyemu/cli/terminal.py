@@ -90,6 +90,11 @@ class Terminal:
         """Whether more input can come."""
         return self._input is not None
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What to wait for when something else is waited for too."""
+        return () if self._input is None else (self._input,)
+
     def read(self, wait_s: float | None = 0.0) -> bytes:
         """What was typed for the guest; waits for it up to ``wait_s`` seconds (None: until there is some).
 

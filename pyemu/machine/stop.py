@@ -24,6 +24,9 @@ class StopReason(IntEnum):
     OUTPUT = lib.PE_STOP_OUTPUT
     REQUESTED = lib.PE_STOP_REQUESTED
     CONSOLE = lib.PE_STOP_CONSOLE
+    STEP = lib.PE_STOP_STEP
+    WATCHPOINT = lib.PE_STOP_WATCHPOINT
+    POSITION = lib.PE_STOP_POSITION
     TIMEOUT = -1
     """The host's clock reached the ``timeout`` of the run."""
 
@@ -35,7 +38,8 @@ class Stop:
     ``reason``         a :class:`StopReason`.
     ``cpu``            the CPU that ran last.
     ``status``         the guest's exit status (EXIT).
-    ``address``        the virtual address (BREAKPOINT), or the vector that cannot be fetched (LOCKUP).
+    ``address``        the PC (BREAKPOINT, STEP, WATCHPOINT, POSITION), or the vector that cannot be fetched
+                       (LOCKUP).
     ``insns``          instructions executed in this run, all CPUs together.
     ``next_event_ns``  guest time of the next timer event (IDLE).
     ``origin``         the address of the instruction with whose exception it began (LOCKUP).

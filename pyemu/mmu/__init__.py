@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pyemu.mmu.batch import NO_ADDRESS, translate_many
+from pyemu.mmu.ranges import MappedRange, mapped_ranges
 from pyemu.mmu.regime import Regime
 from pyemu.mmu.status import FaultStatus, decode_fault_status
 from pyemu.mmu.translate import (
@@ -48,6 +49,7 @@ __all__ = [
     "Fault",
     "FaultStatus",
     "Flag",
+    "MappedRange",
     "Mapping",
     "PageTables",
     "Prot",
@@ -67,6 +69,7 @@ __all__ = [
     "ats",
     "decode_fault_status",
     "fault_status",
+    "mapped_ranges",
     "read_virtual",
     "translate",
     "translate_many",

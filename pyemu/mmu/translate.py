@@ -24,6 +24,7 @@ __all__ = [
     "Walk",
     "ats",
     "fault_status",
+    "from_native",
     "translate",
     "walk",
 ]
@@ -149,7 +150,7 @@ def translate(
     """Translate one 32-bit address.  A fault is an answer, not an exception."""
     out = ffi.new("pe_translation *")
     lib.pe_translate(memory.handle, native_regime(regime), _va(va), int(access), privileged, out)
-    return _translation(out)
+    return from_native(out)
 
 
 def walk(
@@ -165,7 +166,7 @@ def walk(
         Step(s.level, s.ttbr, s.table_pa, s.index, s.descriptor_pa, s.descriptor, DescriptorKind(s.kind))
         for s in out.steps[0 : out.nsteps]
     )
-    return Walk(va, _translation(out.result), steps, ffi.string(text).decode())
+    return Walk(va, from_native(out.result), steps, ffi.string(text).decode())
 
 
 def ats(
@@ -194,7 +195,8 @@ _PROTS = tuple(Prot(bits) for bits in range(8))
 _FLAGS = tuple(Flag(bits) for bits in range(256))
 
 
-def _translation(t: Any) -> Translation:
+def from_native(t: Any) -> Translation:
+    """The Python form of a ``pe_translation``."""
     return Translation(
         pa=t.pa,
         fault=_FAULTS[t.fault],

@@ -1,4 +1,5 @@
-"""Feeds damaged input to what reads input: machine states, snapshots, images, device trees, page tables.
+"""Feeds damaged input to what reads input: machine states, snapshots, images, device trees, page tables,
+cores.
 
     python -m tests.fuzz.inputs --count 20000 --seed 1 [--target state]
 
@@ -31,6 +32,7 @@ from pyemu.machine.snapshot import write_snapshot
 from pyemu.mem import Memory
 from pyemu.mmu import Access, Regime, translate, translate_many, walk
 from pyemu.native import NativeError, check, error, ffi, lib
+from tests.fuzz.dumps import fuzz_core, fuzz_guess
 from tests.fuzz.guests import make_guest
 from tests.fuzz.values import LOAD, RAM, RAM_BYTES
 from tests.machine.images import Segment, exit_code, hello_elf, make_elf, make_zimage
@@ -269,6 +271,8 @@ TARGETS: dict[str, Callable[[random.Random], str]] = {
     "zimage": fuzz_zimage,
     "dtb": fuzz_dtb,
     "translate": fuzz_translate,
+    "core": fuzz_core,
+    "guess": fuzz_guess,
 }
 
 

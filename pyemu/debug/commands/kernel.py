@@ -1,0 +1,335 @@
+"""``kmap``, ``pkmap``, ``zones``, ``tasks``, ``vma``, ``locks`` and ``gup``: the Kernel model.
+
+``kmap`` also shows the windows of a Linux that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyemu.config import UserError
+from pyemu.debug.linux import LinuxLayout, linux_layout
+from pyemu.debug.parameters import Address, Choice, Number
+from pyemu.debug.registry import command
+from pyemu.debug.session import Session
+from pyemu.debug.target import Capability
+from pyemu.debug.words import kernel_size
+from pyemu.mmu import translate, walk
+
+if TYPE_CHECKING:
+    from pyemu.kernel import Area, Kernel, TaskInfo, ZoneInfo
+    from pyemu.kernel.context import Context
+    from pyemu.kernel.gup import GupResult
+    from pyemu.kernel.kmap import PkmapSlot
+
+__all__ = ["Contexts", "GupSteps", "Pkmap", "Tasks", "Vmas", "Windows", "Zones"]
+
+_PAGE = 4096
+# asm/fixmap.h, asm-generic/kmap_size.h: slot 0 of the window area is the second of fixmap.
+_FIXADDR_TOP = 0xFFEF_F000
+_FIX_KMAP_BEGIN = 1
+_KM_MAX_IDX = (16, 33)
+_MAX_GUP = 4096
+
+
+@dataclass(frozen=True)
+class WindowLine:
+    """A kmap_local window that is in use, or a guard of DEBUG_KMAP_LOCAL."""
+
+    cpu: int
+    slot: int
+    va: int
+    pa: int
+    task: str
+
+    @property
+    def line(self) -> str:
+        of = f"  {self.task}" if self.task else ""
+        return f"CPU {self.cpu} slot {self.slot:>2}  {self.va:#010x} -> {self.pa:#x}{of}"
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows that are open, by CPU."""
+
+    slots: int
+    windows: tuple[WindowLine, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        lines = [each.line for each in self.windows]
+        return [*lines, f"{len(lines)} of {self.slots} windows are open"]
+
+
+@dataclass(frozen=True)
+class Pkmap:
+    """Slots of PKMAP that hold a page, or are yet to be flushed."""
+
+    slots: int
+    used: tuple[PkmapSlot, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        lines = []
+        for slot in self.used:
+            state = "unused, not flushed" if slot.count == 1 else f"{slot.count - 1} users"
+            lines.append(f"{slot.va:#010x}  pfn {slot.pfn:#x}  count {slot.count} ({state})")
+        return [*lines, f"{len(self.used)} of {self.slots} slots are taken"]
+
+
+@dataclass(frozen=True)
+class Zones:
+    """Zones with their watermarks; pages."""
+
+    zones: tuple[ZoneInfo, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        lines = [f"{'zone':<8} {'from':>10} {'managed':>9} {'free':>9} {'min':>7} {'low':>7} {'high':>7}"]
+        for z in self.zones:
+            lines.append(
+                f"{z.name:<8} {z.start_pfn << 12:#10x} {z.managed:>9} {z.free:>9} {z.min:>7} {z.low:>7} "
+                f"{z.high:>7}  {kernel_size(z.managed * _PAGE)}, page tables {z.page_tables}, anon {z.anon}"
+            )
+        return lines
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Tasks, ordered by pid."""
+
+    tasks: tuple[TaskInfo, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        lines = [
+            f"{'pid':>5} {'parent':>6} {'cpu':>3} {'asid':>4}  {'pgd':<12} {'anon':>8} {'tables':>6} name"
+        ]
+        for t in self.tasks:
+            state = " (exited)" if t.exited else " (running)" if t.running else ""
+            lines.append(
+                f"{t.pid:>5} {t.parent:>6} {t.cpu:>3} {t.asid:>4}  {t.pgd_pa:<#12x} {t.anon:>8} "
+                f"{t.pte_tables + t.pmd_tables:>6} {t.name}{state}"
+            )
+        return lines
+
+
+@dataclass(frozen=True)
+class Vmas:
+    """Areas of a process, as /proc/PID/maps has them."""
+
+    pid: int
+    areas: tuple[Area, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        lines = []
+        for area in self.areas:
+            prot = "".join(
+                letter if area.prot & bit else "-" for letter, bit in zip("rwx", (1, 2, 4), strict=True)
+            )
+            shared = "s" if "SHARED" in str(area.flags) else "p"
+            lines.append(
+                f"{area.start:08x}-{area.end:08x} {prot}{shared} {kernel_size(area.end - area.start):>7}  "
+                f"{area.rss} pages present"
+            )
+        return lines or [f"process {self.pid} has no areas"]
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """What each CPU has disabled and which locks it holds."""
+
+    contexts: tuple[Context, ...]
+
+    @property
+    def lines(self) -> list[str]:
+        lines = []
+        for c in self.contexts:
+            parts = [f"preempt_count {c.preempt_count}", f"RCU depth {c.rcu_depth}"]
+            parts += [f"migration disabled {c.migrate_disabled}", f"{c.kmap_depth} windows"]
+            parts += ["IRQs disabled"] if c.irqs_disabled else []
+            parts += ["in a hard interrupt"] if c.in_hardirq else []
+            sleep = "may sleep" if c.may_sleep else "must not sleep"
+            held = f"holds {', '.join(c.locks)}" if c.locks else "holds no lock"
+            lines.append(f"CPU {c.cpu}, pid {c.pid}: {held}; {', '.join(parts)}; {sleep}")
+        return lines
+
+
+@dataclass(frozen=True)
+class GupStep:
+    """One page: how the fast walk goes down its tables; ``window`` where it maps the PTE table."""
+
+    va: int
+    text: str
+
+
+@dataclass(frozen=True)
+class GupSteps:
+    """Steps page by page, and what the real call came to; its pages were put back."""
+
+    call: str
+    steps: tuple[GupStep, ...]
+    result: GupResult
+
+    @property
+    def lines(self) -> list[str]:
+        lines = [f"{step.va:#010x}: {step.text}" for step in self.steps]
+        r = self.result
+        lines.append(
+            f"{self.call}: {len(r.pfns)} pages, {r.fast} of them by the fast walk, {r.windows} PTE tables "
+            "through windows" + (f", errno {-r.error}" if r.error else "")
+        )
+        if r.stop.name != "NONE":
+            lines.append(
+                f"the fast walk stopped at {r.stop_address:#010x}: {r.stop.name.lower().replace('_', ' ')}"
+            )
+        if r.reports:
+            lines.append(f"{r.reports} reports of the context checker")
+        return lines
+
+
+def _kernel(session: Session) -> Kernel:
+    session.need(Capability.KERNEL)
+    kernel: Kernel = session.target.kernel
+    return kernel
+
+
+@command("kmap", group="kernel", example="kmap")
+def kmap(session: Session) -> Windows:
+    """The kmap_local windows that are open, by CPU and task.
+
+    Of a Linux that runs: its fixmap entries.
+    """
+    if Capability.KERNEL not in session.target.capabilities:
+        layout = linux_layout(session)
+        if layout is None:
+            raise UserError("kmap: neither a Kernel model nor the tables of a Linux are here")
+        return _fixmap_windows(session, layout)
+    from pyemu.kernel.kmap import windows
+
+    kernel = _kernel(session)
+    found, slots = [], 0
+    names = {task.cpu: f"{task.name} (pid {task.pid})" for task in kernel.tasks if task.running}
+    for cpu in range(session.target.cpus):
+        for slot, window in enumerate(windows(kernel, cpu)):
+            slots += 1
+            if window.pte:
+                found.append(WindowLine(cpu, slot, window.va, window.pfn << 12, names.get(cpu, "")))
+    return Windows(slots, tuple(found))
+
+
+def _fixmap_windows(session: Session, layout: LinuxLayout) -> Windows:
+    per_cpu = _KM_MAX_IDX[0]
+    found, slots = [], per_cpu * session.target.cpus
+    for index in range(slots):
+        va = _FIXADDR_TOP - ((_FIX_KMAP_BEGIN + index) << 12)
+        t = translate(session.memory, session.regime, va)
+        if t.size:
+            found.append(WindowLine(index // per_cpu, index % per_cpu, va, t.pa, ""))
+    return Windows(slots, tuple(found))
+
+
+@command("pkmap", group="kernel", example="pkmap", needs=Capability.KERNEL)
+def pkmap(session: Session) -> Pkmap:
+    """Slots of PKMAP, with their counts."""
+    from pyemu.kernel.kmap import pkmap as slots_of
+
+    slots = slots_of(_kernel(session))
+    return Pkmap(len(slots), tuple(slot for slot in slots if slot.count))
+
+
+@command("zones", group="kernel", example="zones", needs=Capability.KERNEL)
+def zones(session: Session) -> Zones:
+    """Zones: what they manage, what is free, and their watermarks."""
+    from pyemu.kernel.memory import Zone
+
+    kernel = _kernel(session)
+    return Zones(tuple(each for each in (kernel.zone(zone) for zone in Zone) if each.managed))
+
+
+@command("tasks", group="kernel", example="tasks", aliases=("ps",), needs=Capability.KERNEL)
+def tasks(session: Session) -> Tasks:
+    """Tasks of the model, with their page tables."""
+    return Tasks(tuple(_kernel(session).tasks))
+
+
+@command("vma", Number("pid", optional=True), group="kernel", example="vma 1", needs=Capability.KERNEL)
+def vma(session: Session, pid: int | None = None) -> Vmas:
+    """Areas of a process; without a pid, of the one that runs on the current CPU."""
+    from pyemu.kernel import Process
+
+    kernel = _kernel(session)
+    if pid is None:
+        pid = _running(session).pid
+    if pid not in {task.pid for task in kernel.tasks}:
+        raise UserError(f"vma: no process {pid}: `tasks` lists them")
+    return Vmas(pid, tuple(Process(kernel, pid).areas))
+
+
+def _running(session: Session) -> TaskInfo:
+    for task in _kernel(session).tasks:
+        if task.running and task.cpu == session.cpu:
+            return task
+    raise UserError(f"no process runs on CPU {session.cpu}: `tasks` lists them")
+
+
+@command("locks", group="kernel", example="locks", needs=Capability.KERNEL)
+def locks(session: Session) -> Contexts:
+    """Locks that each CPU holds, what it has disabled, and whether it may sleep."""
+    from pyemu.kernel.context import read_context
+
+    kernel = _kernel(session)
+    return Contexts(tuple(read_context(kernel, cpu) for cpu in range(session.target.cpus)))
+
+
+@command(
+    "gup",
+    Address("va"),
+    Number("pages", low=1, high=_MAX_GUP),
+    Choice("write", w=True),
+    group="kernel",
+    example="gup 0x10000000 4 w",
+    needs=Capability.KERNEL,
+)
+def gup(session: Session, va: int, pages: int, write: bool = False) -> GupSteps:
+    """get_user_pages_fast of the process that runs, step by step; the pages are put back.
+
+    The call is the real one: it faults pages in, and opens windows for PTE tables in highmem.
+    """
+    from pyemu.kernel.gup import Foll, GupCall, get_user_pages, put_pages
+
+    kernel = _kernel(session)
+    _running(session)
+    steps = tuple(_gup_steps(session, kernel, va & -_PAGE, pages, write))
+    flags = Foll.WRITE if write else Foll.NONE
+    result = get_user_pages(kernel, GupCall.GUP_FAST, va, pages, flags=flags)
+    put_pages(kernel, result.pfns)
+    return GupSteps("get_user_pages_fast", steps, result)
+
+
+def _gup_steps(session: Session, kernel: Kernel, va: int, pages: int, write: bool) -> Iterator[GupStep]:
+    """The fast walk's way (mm/gup.c, gup_fast_pgd_range and below) over the tables before the call."""
+    regime = session.regime
+    limit = kernel.layout.lowmem_limit
+    last = 3 if regime.long_format else 2
+    for page in range(pages):
+        at = va + page * _PAGE
+        if at >= 1 << 32:
+            return
+        found = walk(session.memory, regime, at, privileged=False)
+        parts = [f"L{s.level}[{s.index}] @{s.descriptor_pa:#x} = {s.descriptor:#x}" for s in found.steps]
+        if found.steps and found.steps[-1].level == last and found.steps[-1].table_pa >= limit:
+            parts.append(
+                f"its PTE table at {found.steps[-1].table_pa:#x} is highmem: mapped through a window"
+            )
+        t = found.result
+        if not t.size:
+            parts.append("not present: the slow path faults it in")
+        elif write and not t.prot & 2:
+            parts.append("not writable: the slow path decides")
+        else:
+            parts.append(f"pfn {t.pa >> 12:#x}")
+        yield GupStep(at, ", ".join(parts))

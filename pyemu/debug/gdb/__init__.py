@@ -1,0 +1,1 @@
+"""The remote protocol of gdb, for a session (GDB manual, appendix E "GDB Remote Serial Protocol")."""

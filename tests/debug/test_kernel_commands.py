@@ -1,0 +1,142 @@
+"""Commands on a Kernel model: windows, PKMAP, zones, tasks, areas, locks, gup step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from pyemu.config import UserError
+from pyemu.debug import KernelTarget, Session
+from pyemu.debug.commands.kernel import gup, kmap, locks, pkmap, tasks, vma, zones
+from pyemu.debug.commands.tables import pt
+from pyemu.debug.commands.translation import walk, why
+from pyemu.debug.linux import linux_layout
+from pyemu.kernel import Kernel, KernelConfig, Process
+from pyemu.kernel.kmap import kmap as map_high
+from pyemu.kernel.kmap import kmap_local
+from pyemu.mmu import Access
+from tests.debug.targets import dump_session
+from tests.mmu.dump_cases import dump
+
+PAGE, PAGES = 4096, 8
+
+
+@pytest.fixture
+def world() -> Iterator[tuple[Session, Process, int]]:
+    with Kernel(KernelConfig()) as kernel:
+        process = kernel.spawn("bench")
+        process.run()
+        address = process.mmap(64 * PAGE)
+        process.touch(address, PAGES * PAGE, write=True)
+        yield Session(KernelTarget(kernel)), process, address
+
+
+def high_page(session: Session, address: int) -> int:
+    pa = walk(session, address).result.pa
+    assert pa >= session.target.kernel.layout.lowmem_limit
+    return pa >> 12
+
+
+def test_the_layout_that_is_found_in_the_tables_is_that_of_the_model(
+    world: tuple[Session, Process, int],
+) -> None:
+    session, _, _ = world
+    layout, known = linux_layout(session), session.target.kernel.layout
+    assert layout is not None
+    assert layout.page_offset == known.page_offset
+    assert layout.phys_offset == known.phys_offset
+    assert layout.lowmem_end == known.high_memory
+    assert layout.vmalloc_start == known.vmalloc_start
+    assert layout.task_size == known.task_size
+
+
+def test_tasks_and_their_areas(world: tuple[Session, Process, int]) -> None:
+    session, process, address = world
+    assert [task.pid for task in tasks(session).tasks] == [process.pid]
+    (area,) = [area for area in vma(session).areas if area.start <= address < area.end]
+    assert area.rss == PAGES
+    assert vma(session, process.pid) == vma(session)
+    with pytest.raises(UserError, match="no process 77"):
+        session.execute("vma 77")
+
+
+def test_an_open_window_is_shown_and_translates(world: tuple[Session, Process, int]) -> None:
+    session, _, address = world
+    pfn = high_page(session, address)
+    assert kmap(session).windows == ()
+    va = kmap_local(session.target.kernel, pfn)
+    assert va is not None
+    (window,) = kmap(session).windows
+    assert (window.va, window.pa, window.task) == (va, pfn << 12, "bench (pid 1)")
+    assert walk(session, va).result.pa == pfn << 12
+    aliases = session.execute(f"alias {pfn << 12:#x}")
+    assert {each for each, _ in aliases.at} == {address, va}
+
+
+def test_pkmap_slots_have_their_counts(world: tuple[Session, Process, int]) -> None:
+    session, _, address = world
+    pfn = high_page(session, address)
+    va = map_high(session.target.kernel, pfn)
+    (slot,) = pkmap(session).used
+    assert (slot.va, slot.pfn, slot.count) == (va, pfn, 2)
+    assert "1 users" in pkmap(session).lines[0]
+
+
+def test_zones_add_up_to_the_memory_that_is_managed(world: tuple[Session, Process, int]) -> None:
+    session, _, _ = world
+    shown = zones(session).zones
+    assert sum(zone.managed for zone in shown) == session.target.kernel.meminfo.mem_total
+    assert [zone.name for zone in shown][-1] == "HighMem"
+
+
+def test_locks_say_whether_a_cpu_may_sleep(world: tuple[Session, Process, int]) -> None:
+    (context,) = locks(world[0]).contexts
+    assert context.may_sleep
+    assert "holds no lock" in locks(world[0]).lines[0]
+
+
+def test_gup_shows_the_way_of_each_page_and_puts_them_back(world: tuple[Session, Process, int]) -> None:
+    session, _, address = world
+    pfn = high_page(session, address)
+    before = session.target.kernel.page(pfn).refcount
+    found = gup(session, address, 4, write=True)
+    assert found.result.fast == 4
+    assert found.result.pfns[0] == pfn
+    assert session.target.kernel.page(pfn).refcount == before
+    assert all("is highmem: mapped through a window" in step.text for step in found.steps)
+    assert f"pfn {pfn:#x}" in found.steps[0].text
+    absent = gup(session, address + 16 * PAGE, 2)
+    assert "not present: the slow path" in absent.steps[0].text
+    assert (len(absent.result.pfns), absent.result.fast) == (2, 0)
+
+
+def test_a_clean_page_faults_on_write_because_linux_marks_it_so(world: tuple[Session, Process, int]) -> None:
+    session, process, address = world
+    process.touch(address + 32 * PAGE)
+    reason = why(session, address + 32 * PAGE, Access.WRITE, False)
+    assert not reason.works
+    assert "Linux marks it" in reason.text
+    process.touch(address + 32 * PAGE, write=True)
+    assert why(session, address + 32 * PAGE, Access.WRITE, False).works
+
+
+def test_why_knows_whether_a_vma_covers_what_is_not_mapped(world: tuple[Session, Process, int]) -> None:
+    session, _, address = world
+    (area,) = [area for area in vma(session).areas if area.start <= address < area.end]
+    inside = why(session, area.end - PAGE, Access.READ, False)
+    assert "of bench covers it, so Linux fills it at this fault" in inside.text
+    assert "no VMA of bench covers it, so it is a SIGSEGV" in why(session, area.end, Access.READ, False).text
+
+
+def test_user_tables_of_the_model_are_what_it_says_is_present(world: tuple[Session, Process, int]) -> None:
+    session, process, _ = world
+    listing = pt(session, side="user")
+    assert listing.mapped == process.info.anon * PAGE  # type: ignore[union-attr]
+
+
+def test_windows_of_a_linux_that_runs_are_read_from_its_fixmap() -> None:
+    found = kmap(dump_session(dump("8G-usr")))
+    assert found.slots == 16
+    with pytest.raises(UserError, match="neither a Kernel model"):
+        kmap(dump_session(dump("synth-lpae-00")))
