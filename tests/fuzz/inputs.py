@@ -34,6 +34,7 @@ from pyemu.mmu import Access, Regime, translate, translate_many, walk
 from pyemu.native import NativeError, check, error, ffi, lib
 from tests.fuzz.dumps import fuzz_core, fuzz_guess
 from tests.fuzz.guests import make_guest
+from tests.fuzz.lines import fuzz_line
 from tests.fuzz.values import LOAD, RAM, RAM_BYTES
 from tests.machine.images import Segment, exit_code, hello_elf, make_elf, make_zimage
 
@@ -273,6 +274,7 @@ TARGETS: dict[str, Callable[[random.Random], str]] = {
     "translate": fuzz_translate,
     "core": fuzz_core,
     "guess": fuzz_guess,
+    "line": fuzz_line,
 }
 
 
