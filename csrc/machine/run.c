@@ -55,8 +55,8 @@ static void plan(pe_machine *m)
     }
     cpu->planned = deadline;
     /* A line that is up but masked: look at the masks before each block. */
-    const bool at_once = cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request || cpu->held_end ||
-                         timed_detects_stale(cpu);
+    const bool at_once =
+        cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request || cpu->held_end || timed_detects_stale(cpu);
     cpu->deadline = at_once ? 0 : min64(deadline, debug_near_at(cpu));
     if (cpu->timed) {
         cpu->timed->deadline = min64(event == NEVER ? NEVER : timed_clock_at(m, event), pmu_deadline(cpu));
