@@ -312,7 +312,7 @@ bool debug_start(pe_cpu *cpu)
     }
     const uint32_t pc = cpu_reg(cpu, UC_ARM_REG_PC), cpsr = *cpu->thumb ? cpu_reg(cpu, UC_ARM_REG_CPSR) : 0;
     const bool it = cpsr & CPSR_IT;
-    if (it && stops_at_break(cpu, pc, cpu->insns)) {
+    if (it && condition_holds(it_state(cpsr) >> 4, cpsr) && stops_at_break(cpu, pc, cpu->insns)) {
         report_break(cpu, pc, cpu->insns);
         return false;
     }
