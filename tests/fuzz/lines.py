@@ -94,14 +94,15 @@ def fuzz_line(rng: random.Random) -> str:
     for _ in range(rng.choice((0, 0, 1, 3))):
         at = rng.randrange(len(line) + 1)
         line = line[:at] + rng.choice((chr(rng.randrange(256)), rng.choice(ARGUMENTS), " ")) + line[at + 1 :]
+    complaint, result = "", None
     try:
         found, _ = find(line) if line.strip() else (None, "")
         if found is not None and found.group == "running":
             return "refused"
         result = _session().execute(line)
     except UserError as problem:
-        assert "\n" not in str(problem), f"{line!r}: {problem}"
-        return "refused"
+        complaint = str(problem)
+    assert "\n" not in complaint, f"{line!r}: {complaint}"
     as_json(result)
     as_text(result, colour=True)
-    return "accepted"
+    return "refused" if complaint else "accepted"
