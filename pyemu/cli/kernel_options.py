@@ -36,6 +36,12 @@ def add_kernel_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--tables", choices=TABLES, default="lpae", help="page tables (default lpae)")
     group.add_argument("--vmsplit", choices=VMSPLITS, default="3g", help="user's share (default 3g)")
     group.add_argument(
+        "--highmem",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="RAM beyond lowmem is used (default yes)",
+    )
+    group.add_argument(
         "--highpte",
         action=argparse.BooleanOptionalAction,
         default=None,
@@ -75,6 +81,7 @@ def kernel_config(args: argparse.Namespace, **more: object) -> KernelConfig:
             tables=args.tables,
             vmsplit=args.vmsplit,
             preemption="rt" if args.preempt_rt else "voluntary",
+            highmem=args.highmem,
             highpte=args.highpte,
             high_get=HIGH_GET[args.high_get],  # type: ignore[arg-type]
             remedy=args.remedy,

@@ -133,6 +133,21 @@ def test_what_kconfig_forbids_is_refused_with_its_reason(run_pyemu: Run) -> None
     assert "--force builds it all the same" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (["--no-highmem", "--highpte"], "HIGHPTE depends on HIGHMEM"),
+        (["--tables", "lpae", "--vmsplit", "3g_opt"], "VMSPLIT_3G_OPT depends on !ARM_LPAE"),
+        (["--tables", "classic", "--mem", "16G"], "RAM above 4 GB depends on ARM_LPAE"),
+    ],
+)
+def test_what_cannot_be_gets_the_rule_that_forbids_it(run_pyemu: Run, options: list[str], rule: str) -> None:
+    done = run_pyemu("gup", *options)
+    assert (done.status, done.stdout) == (2, "")
+    assert rule in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_forced_it_completes_and_shows_the_report_of_both_locks(run_pyemu: Run) -> None:
     done = run_pyemu("gup", *SMALL, *FORBIDDEN, "--force")
     assert (done.status, done.stderr) == (0, "")
