@@ -15,18 +15,30 @@ static uint64_t span_of(bool is_long, unsigned level)
     return UINT64_C(1) << (level == 1 ? SD_SECTION_SHIFT : SD_SMALL_SHIFT);
 }
 
+/* Cuts [va, to) where another TTBR takes over, inside what one descriptor of the first level covers (B3.6.4). */
+static uint64_t cut_at(uint64_t va, uint64_t to, uint64_t border)
+{
+    return va < border && border < to ? border : to;
+}
+
+static uint64_t cut_at_regions(uint32_t ttbcr, uint64_t va, uint64_t to)
+{
+    to = cut_at(va, to, SPACE >> TTBCR_T0SZ(ttbcr));
+    return cut_at(va, to, SPACE - (SPACE >> TTBCR_T1SZ(ttbcr)));
+}
+
 /* Where the descriptor that answered for va ends: a supersection or large page counts by each of its 16 descriptors,
  * which hostile tables may have different. */
 static uint64_t end_of(const pe_regime *regime, uint32_t va, const pe_translation *t)
 {
     bool is_long = regime->ttbcr & TTBCR_EAE;
-    uint64_t span;
     if (t->flags & PE_TF_MMU_OFF) {
         return SPACE;
     }
     pe_region region = is_long ? pe_region_long(regime->ttbcr, va) : pe_region_short(regime->ttbcr, va);
-    span = region.gap || region.disabled ? UINT64_C(1) << REGION_SHIFT : span_of(is_long, t->level);
-    return (va & ~(span - 1)) + span;
+    uint64_t span = region.gap || region.disabled ? UINT64_C(1) << REGION_SHIFT : span_of(is_long, t->level);
+    uint64_t to = (va & ~(span - 1)) + span;
+    return is_long ? cut_at_regions(regime->ttbcr, va, to) : to;
 }
 
 static bool answers(const pe_translation *t)

@@ -123,7 +123,7 @@ class _Reader:
         """A table and all below it."""
         shift = 12 + 9 * (3 - level) if self._long else (20 if level == 1 else 12)
         width = 8 if self._long else 4
-        count = size >> shift
+        count = -(-size >> shift)  # the last entry may reach into the range of TTBR1
         try:
             data = self._memory.read(pa, count * width)
         except NativeError:
@@ -145,7 +145,7 @@ class _Reader:
         for index, at in below:
             low = va + (index << shift)
             if low < end and low + (1 << shift) > start:
-                yield from self.walk(level + 1, at, low, 1 << shift, start, end)
+                yield from self.walk(level + 1, at, low, min(1 << shift, va + size - low), start, end)
 
     def _kind(self, level: int, entry: int) -> str:
         if self._long:
