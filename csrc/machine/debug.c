@@ -237,9 +237,6 @@ static void step_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
 bool debug_stops_at(pe_cpu *cpu, uint32_t pc)
 {
     const struct debug_cpu *c = cpu->debug;
-    if (cpu->end != END_NONE) {
-        return true;
-    }
     if (!runs_alone(cpu) && is_break(cpu->machine, pc) && stops_at_break(cpu, pc, run_insns_before(cpu, pc))) {
         return true;
     }
