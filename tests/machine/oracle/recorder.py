@@ -70,7 +70,10 @@ class _Code(NamedTuple):
 
 
 class Recorder:
-    """Hooks on every CPU of a machine that has not run yet; ``problems`` says what could not be explained."""
+    """Hooks on every CPU of a machine that has not run since it was made or restored.
+
+    ``problems`` says what could not be explained.
+    """
 
     def __init__(self, machine: Machine, watcher: Watcher) -> None:
         library = Path(unicorn_package.__file__).parent / "lib/libunicorn.so.2"
@@ -100,7 +103,8 @@ class _Cpu:
         self.insn = self.mode = 0
         self.privileged, self.block = True, 0
         self.writes: Write | None = None
-        self.vbar = self.sctlr = 0
+        self.vbar = machine.reg("vbar", number) & ~0x1F
+        self.sctlr = machine.regime(number).sctlr
         self.places: dict[int, int] = {}  # of pages of code, by VA
         self.callbacks = self._callbacks()
         hook = ffi.new("size_t *")
