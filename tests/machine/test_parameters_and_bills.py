@@ -46,7 +46,7 @@ def may_move(key: str, timing: str) -> set[Cost]:
     elif group in ("main_tlb", "walk"):
         own = {Cost.MAIN_TLB} if name == "miss_cycles" else TRANSLATION
     elif key == "l1d.hit_cycles":
-        own = WORK
+        own = WORK | {Cost.WALK} if timing == "cache" else WORK  # walks that look in L1D
     else:
         own = {Cost.WALK} if key == "l2.hit_cycles" or timing == "cache" else set()
     return own | MEMORY if timing == "cache" else own
