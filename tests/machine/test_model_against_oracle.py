@@ -62,9 +62,7 @@ def test_programs_miss_where_an_independent_simulation_says(program: str, name: 
         pytest.param(
             "lpae",
             "cortex-a15",
-            marks=pytest.mark.xfail(
-                strict=True, reason="one line of L1I in 96, all else is equal: cause unknown"
-            ),
+            marks=pytest.mark.xfail(strict=True, reason="one of 96 L1I misses; cause unknown"),
         ),
         ("thumb", "cortex-a7"),
         ("faults", "cortex-a9"),
