@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 FLOORS = ("native", "config", "mem", "timing", "mmu", "machine", "kernel", "lab", "debug", "cli")
-C_FLOORS = ("error", "mem", "timing", "mmu", "machine", "kernel")
+C_FLOORS = ("abi", "error", "mem", "timing", "mmu", "machine", "kernel")
 
 
 def imported(path: Path) -> set[str]:

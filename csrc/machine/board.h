@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * The physical map of the board, unsigned for arithmetic; what loaders must know of it is in pyemu.h. */
+ * The physical map of the board, unsigned for arithmetic; what loaders must know of it is in abi/board.h. */
 #ifndef PYEMU_BOARD_H
 #define PYEMU_BOARD_H
 

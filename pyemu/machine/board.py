@@ -1,6 +1,6 @@
 """The board's address map: QEMU's ``virt`` machine, which firmware and kernels already know.
 
-The numbers are those of csrc/pyemu.h, section "board": what loaders and the device tree must agree on with
+The numbers are those of csrc/abi/board.h: what loaders and the device tree must agree on with
 the devices of csrc/machine.
 """
 

@@ -10,7 +10,7 @@ from pyemu.native import ffi, lib
 
 
 class StopReason(IntEnum):
-    """The reasons of ``pe_stop_reason`` (csrc/pyemu.h explains each), and those that only the host knows."""
+    """The reasons of ``pe_stop_reason`` (explained in csrc/abi/machine.h), and those only the host knows."""
 
     LIMIT = lib.PE_STOP_LIMIT
     TIME = lib.PE_STOP_TIME

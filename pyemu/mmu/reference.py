@@ -2,7 +2,7 @@
 
 The C core (csrc/mmu) answers every question that pyemu asks.  This module answers the same questions slowly
 and independently: tests and ``python -m pyemu.mmu.check`` compare the two.  It shares no code and no table
-with the C core; only the numbers of :class:`Fault` and :class:`Access` are those of csrc/pyemu.h, so that
+with the C core; only the numbers of :class:`Fault` and :class:`Access` are those of csrc/abi/mmu.h, so that
 results compare.
 
 Sections are those of the ARM Architecture Reference Manual, ARMv7-A and ARMv7-R edition, ARM DDI 0406C.

@@ -1,7 +1,7 @@
 """cffi build script: compiles csrc/ into ``pyemu.native._native`` (API mode, stable ABI).
 
-The declarations that cffi needs are csrc/pyemu.h itself.  Headers of unicorn and capstone come from their
-wheels; their libraries are not linked but found in the running process (csrc/machine/engine.c).
+The declarations that cffi needs are csrc/pyemu.h and what it includes.  Headers of unicorn and capstone come
+from their wheels; their libraries are not linked but found in the running process (csrc/machine/engine.c).
 ``PYEMU_SANITIZE=1`` builds with AddressSanitizer and UndefinedBehaviorSanitizer.
 """
 
@@ -16,9 +16,22 @@ ROOT = Path(__file__).resolve().parents[2]
 CSRC = ROOT / "csrc"
 
 
+def headers(path: Path, read: set[Path]) -> str:
+    """A header with each header of the ABI that it includes in place of the line, once."""
+    read.add(path)
+    parts = []
+    for line in path.read_text().splitlines():
+        found = re.fullmatch(r'#include "(abi/.+)"', line)
+        if found is None:
+            parts.append(line)
+        elif CSRC / found[1] not in read:
+            parts.append(headers(CSRC / found[1], read))
+    return "\n".join(parts)
+
+
 def declarations() -> str:
     """pyemu.h without what cffi's parser does not take: preprocessor lines other than integer #defines."""
-    text = re.sub(r"/\*.*?\*/", "", (CSRC / "pyemu.h").read_text(), flags=re.S)
+    text = re.sub(r"/\*.*?\*/", "", headers(CSRC / "pyemu.h", set()), flags=re.S)
     keep = re.compile(r"#define\s+PE_\w+\s+(0x[0-9a-fA-F]+|\d+)\s*$")
     return "\n".join(line for line in text.splitlines() if not line.startswith("#") or keep.match(line))
 

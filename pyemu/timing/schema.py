@@ -1,4 +1,4 @@
-"""The keys of a core: the fields of ``pe_core`` in csrc/pyemu.h, each with the unit its name ends in."""
+"""The keys of a core: the fields of ``pe_core`` in csrc/abi/core.h, each with the unit its name ends in."""
 
 from __future__ import annotations
 
