@@ -59,11 +59,7 @@ def test_programs_miss_where_an_independent_simulation_says(program: str, name: 
 @pytest.mark.parametrize(
     ("program", "name"),
     [
-        pytest.param(
-            "lpae",
-            "cortex-a15",
-            marks=pytest.mark.xfail(strict=True, reason="one of 96 L1I misses; cause unknown"),
-        ),
+        ("lpae", "cortex-a15"),
         ("thumb", "cortex-a7"),
         ("faults", "cortex-a9"),
         ("vectors", "cortex-a15"),

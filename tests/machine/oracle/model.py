@@ -68,6 +68,7 @@ class OneCpu:
         self.maintained: Counter[str] = Counter()
         self.walk_hits = 0
         self.pages: dict[int, tuple[int, bool]] = {}  # of fetches and data: PA, whether it may be cached
+        self.older: dict[int, tuple[int, bool]] = {}  # what they were when a walk last found them
         self.latest: dict[int, int] = {}  # by array of the TLB: the page that was asked for last
         self.code_page = self.fetched_line = -1
         self.started = False
@@ -119,13 +120,17 @@ class OneCpu:
     # ---- caches ----
 
     def page(self, va: int, access: int, privileged: bool) -> tuple[int, bool]:
-        """The PA of a page, and whether its memory type may be cached."""
+        """The PA of a page, and whether its memory type may be cached.
+
+        Where the tables have lost it, the access went through an entry of a TLB, which has what was before.
+        """
         known = self.pages.get(va >> 12)
         if known is None:
             t = self.translate(va & ~0xFFF, access, privileged)
-            attr = t.memory.attr if t.memory is not None and t.memory.defined else 0
-            known = t.pa, attr >> 4 != 0 and attr != 0x44
-            self.pages[va >> 12] = known
+            if t.fault is reference.Fault.NONE or va >> 12 not in self.older:
+                attr = t.memory.attr if t.memory is not None and t.memory.defined else 0
+                self.older[va >> 12] = t.pa, attr >> 4 != 0 and attr != 0x44
+            known = self.pages[va >> 12] = self.older[va >> 12]
         return known
 
     def fetch_line(self, va: int, privileged: bool) -> None:
