@@ -165,7 +165,7 @@ def entry_of(
     """Follow the code from the start of a function to `pc`, and find in `now` what was at its entry.
 
     `exact`: the CPU is at `pc`; else `pc` is where a call will return to. Registers that can be found are
-    returned by number, SP among them; 16 is the SPSR.
+    returned by number; 16 is the SPSR. None: no way leads to `pc`.
     """
     search = _Search(thumb, calls)
     search.push(0, _Way(start, 0, State.entry(now.memory, now.mode)))
@@ -176,7 +176,7 @@ def entry_of(
     return None
 
 
-def _solve(then: State, now: State, exact: bool) -> dict[int, int] | None:
+def _solve(then: State, now: State, exact: bool) -> dict[int, int]:
     """What the symbols of `then` stand for: by the registers of `now`, and by what the code has put where."""
     known: dict[int, int] = {}
 
@@ -184,14 +184,17 @@ def _solve(then: State, now: State, exact: bool) -> dict[int, int] | None:
         if isinstance(symbol, tuple) and isinstance(value, int):
             known.setdefault(symbol[0], (value - symbol[1]) & _MASK)
 
-    calls = not exact
-    for symbol, value in zip(then.everything(calls=calls), now.everything(calls=calls), strict=True):
+    # First what is the same whichever way the code came here: a loop may have called since LR was stored.
+    for symbol, value in zip(then.everything(calls=True), now.everything(calls=True), strict=True):
         learn(symbol, value)
     for _ in range(2):  # where one stack was kept on another
         for at, symbol in then.stored.items():
             if isinstance(at, tuple) and at[0] in known and isinstance(symbol, tuple):
                 learn(symbol, now.memory.word(known[at[0]] + at[1]))
-    return known if SP in known else None
+    if exact:
+        for symbol, value in zip(then.everything(calls=False), now.everything(calls=False), strict=True):
+            learn(symbol, value)
+    return known
 
 
 def behind_call(memory: MemoryView, pc: int, thumb: bool) -> bool:

@@ -50,6 +50,7 @@ class _Walk:
         self.tables.look(memory)
         self.handlers = handlers(memory, session.registers)
         self.exception: str | None = None
+        self.reached = False  # the code's way from the function's start to the PC is known
 
     @property
     def pc(self) -> int:
@@ -77,7 +78,7 @@ class _Walk:
 
     def outward(self) -> str | None:
         """Go to the caller, or to what was interrupted; how, or None at the end."""
-        pc, self.exception = self.pc, None
+        pc, self.exception, self.reached = self.pc, None, False
         at = pc - 1 if not self.exact and behind_call(self.memory, pc, self.thumb) else pc
         rule = self.tables.find(at)
         start = self.start_of(at, rule)
@@ -96,14 +97,13 @@ class _Walk:
                 or self._by_rule(rule, at)
                 or self._by_exit(rule, calls=True)
                 or self._by_entry(start, calls=True)
-                or self._by_frame_pointer()
-                or self._by_lr()
+                or self._by_convention()
             )
         return (
             self._by_rule(rule, at)
             or self._by_exit(rule, calls=True)
             or self._by_entry(start, calls=True)
-            or self._by_frame_pointer()
+            or self._by_convention()
         )
 
     def _to(self, state: State, pc: int, how: str) -> str | None:
@@ -151,7 +151,8 @@ class _Walk:
         if start is None:
             return None
         known = entry_of(self.state, self.pc, self.thumb, start, calls=calls, exact=self.exact)
-        if known is None or known.get(LR, 0) <= 1:
+        self.reached = known is not None
+        if known is None or SP not in known or known.get(LR, 0) <= 1:
             return None
         state = self.state.copy()
         for number in (*range(4, 12), SP):
@@ -163,6 +164,12 @@ class _Walk:
         leave = self._exit(rule, calls=True)
         ifar = self.session.registers.get("ifar")
         return self._interrupted(interrupted(self.state, self.handlers[start], known, leave, ifar))
+
+    def _by_convention(self) -> str | None:
+        """By frame pointer and LR, unless the function's code shows that it kept neither."""
+        if self.reached:
+            return None
+        return self._by_frame_pointer() or (self._by_lr() if self.exact else None)
 
     def _by_frame_pointer(self) -> str | None:
         """The caller of a function that has built its frame: GCC's for AAPCS, {r11, lr}, or for APCS,
