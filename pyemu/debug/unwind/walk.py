@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pyemu.debug.unwind.bytecode import CannotUnwind, unwind
 from pyemu.debug.unwind.code import Exit, behind_call, entry_of, exit_of
-from pyemu.debug.unwind.exceptions import Interrupted, guess, handlers, interrupted
+from pyemu.debug.unwind.exceptions import MODE_OF, Interrupted, guess, handlers, interrupted
 from pyemu.debug.unwind.index import Rule
 from pyemu.debug.unwind.kernel import kernel_exception, user_registers
 from pyemu.debug.unwind.state import FP, LR, PC, SP, MemoryView, State, start_state
@@ -65,7 +65,7 @@ class _Walk:
 
     def start_of(self, at: int, rule: Rule | None) -> int | None:
         """The start of the function that an address is in, as far as tables, symbols and vectors know."""
-        starts = [start for start in self.handlers if at - _NEAR_BYTES < start <= at]
+        starts = [start for start in self.handlers.numbers if at - _NEAR_BYTES < start <= at]
         if rule is not None and at - _NEAR_BYTES < rule.start:
             starts.append(rule.start)
         symbol = self.session.symbol(at)
@@ -82,27 +82,26 @@ class _Walk:
         at = pc - 1 if not self.exact and behind_call(self.memory, pc, self.thumb) else pc
         rule = self.tables.find(at)
         start = self.start_of(at, rule)
-        if start in self.handlers:
-            return self._out_of_handler(start, rule)
+        handler = self.handlers.of(start, self.state.mode)
+        if handler in self.handlers.numbers:
+            return self._out_of_handler(handler, rule)
         if self.tables.of_kernel:
             user = user_registers(self.session, self.state, at)
             if user is not None:
                 return self._interrupted(user)
-            if rule is not None and rule.code is None and not self.exact:
-                return None
+            if rule is not None and rule.code is None:
+                return self._by_exit(rule, calls=False, exception=True) if self.exact else None
+        if self.exact and self.memory.read(pc, 2) is None and (how := self._by_lr()):
+            return how  # a call of no code
         if self.exact:
-            return (
-                self._by_exit(rule, calls=False)
-                or self._by_entry(start, calls=False)
-                or self._by_rule(rule, at)
-                or self._by_exit(rule, calls=True)
-                or self._by_entry(start, calls=True)
-                or self._by_convention()
-            )
+            found = self._by_exit(rule, calls=False) or self._by_entry(start, calls=False)
+            if found is not None:
+                return found
         return (
             self._by_rule(rule, at)
             or self._by_exit(rule, calls=True)
             or self._by_entry(start, calls=True)
+            or self._by_exit(rule, calls=True, exception=True)
             or self._by_convention()
         )
 
@@ -139,11 +138,11 @@ class _Walk:
         inside = None if rule is None else range(rule.start, rule.end)
         return exit_of(self.state, self.pc, self.thumb, calls=calls, inside=inside)
 
-    def _by_exit(self, rule: Rule | None, *, calls: bool) -> str | None:
+    def _by_exit(self, rule: Rule | None, *, calls: bool, exception: bool = False) -> str | None:
         found = self._exit(rule, calls=calls)
-        if found is None:
+        if found is None or found.exception is not exception:
             return None
-        if found.exception:
+        if exception:
             return self._interrupted(guess(found, self.memory))
         return self._to(found.state, found.pc, "code")
 
@@ -160,10 +159,13 @@ class _Walk:
         return self._to(state, known[LR], "code")
 
     def _out_of_handler(self, start: int, rule: Rule | None) -> str | None:
-        known = entry_of(self.state, self.pc, self.thumb, start, calls=True, exact=self.exact)
+        numbers = self.handlers.numbers[start]
+        modes = [MODE_OF[number] for number in numbers if number in MODE_OF]
+        mode = self.state.mode if self.state.mode in modes or not modes else modes[0]
+        known = entry_of(self.state, self.pc, self.thumb, start, calls=True, exact=self.exact, mode=mode)
         leave = self._exit(rule, calls=True)
         ifar = self.session.registers.get("ifar")
-        return self._interrupted(interrupted(self.state, self.handlers[start], known, leave, ifar))
+        return self._interrupted(interrupted(self.state, numbers, known, leave, ifar))
 
     def _by_convention(self) -> str | None:
         """By frame pointer and LR, unless the function's code shows that it kept neither."""
