@@ -83,8 +83,7 @@ def _target(memory: MemoryView, at: int) -> int | None:
         return (at + 8 + ((word & 0xFF_FFFF ^ 0x80_0000) - 0x80_0000) * 4) & _MASK
     if word & 0xFF7F_F000 == 0xE51F_F000:
         distance = word & 0xFFF
-        loaded = memory.word(at + 8 + (distance if word & 1 << 23 else -distance))
-        return loaded
+        return memory.word(at + 8 + (distance if word & 1 << 23 else -distance))
     return None
 
 

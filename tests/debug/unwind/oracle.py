@@ -84,7 +84,7 @@ class _Entry:
 class Truth:
     """The calls, exceptions and returns of a run.
 
-    A call is BL or BLX, a return is any other jump to the latest return address. A return from an exception that
+    A call is BL or BLX, a return any other jump to the latest return address. A return from an exception that
     was not taken begins a program of its own. ``skip``: functions that leave in another way.
     """
 
