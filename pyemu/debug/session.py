@@ -24,7 +24,7 @@ _NEEDS = {
     Capability.RUN: "it is a dump, which cannot run: open a snapshot or an image",
     Capability.WRITE: "it is a dump, which cannot be changed: open a snapshot or an image",
     Capability.TLB: "it has no modelled TLB: give --timing tlb or --timing cache",
-    Capability.KERNEL: "it has no Kernel model: make the session of a pyemu.kernel.Kernel",
+    Capability.KERNEL: "it has no Kernel model: pyemu debug --kernel has",
 }
 _NEAR_BYTES = 1 << 20  # a symbol further below an address says nothing about it
 _TERM = re.compile(r"\s*([+-]?)\s*([^\s+-]+)\s*")
