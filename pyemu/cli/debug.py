@@ -26,8 +26,8 @@ EPILOG = f"""\
 TARGET may be a snapshot (pyemu boot --snapshot-at-exit), an image that pyemu boot runs, an ELF core of
 QEMU's dump-guest-memory, or with --regs or --find-pgd a raw image of memory.
 
---kernel without TARGET is a Kernel model alone, in which `spawn`, `mmap`, `touch`, `fork` and `kmap_local` make
-things happen; with one TARGET is a user program (as pyemu run has it), which is before its first instruction.
+--kernel without TARGET is a Kernel model alone, in which `spawn`, `mmap`, `touch`, `fork` and `kmap_local`
+make things happen; with one TARGET is a user program (as for pyemu run) before its first instruction.
 {HELP}
 
 exit status: 0, or 2 when a command of -x, -c or standard input was refused, or TARGET cannot be opened
@@ -119,7 +119,9 @@ def _open(args: argparse.Namespace) -> Target:
     for name in others:
         if getattr(args, name) != args.parser.get_default(name):
             option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option}: " + ("--kernel has no use for it" if args.kernel else "needs --kernel"))
+            raise UserError(
+                f"{option}: " + ("--kernel has no use for it" if args.kernel else "needs --kernel")
+            )
     if args.kernel:
         return _open_kernel(args)
     if args.target is None:

@@ -162,7 +162,7 @@ class KernelTarget:
 
     @property
     def capabilities(self) -> Capability:
-        return Capability.KERNEL
+        return Capability.KERNEL if self._kernel.core is None else Capability.KERNEL | Capability.TLB
 
     @property
     def cpus(self) -> int:
