@@ -90,6 +90,29 @@ def test_the_same_is_said_before_the_mmu_is_turned_on(name: str) -> None:
         assert text in found.findings[0].text
 
 
+WHY = {
+    "ttbr1_unset": "TTBCR.N = 2 leaves it to TTBR1 = 0x0; with TTBCR = 0x0 it would be 0x4001",
+    "t0sz": "TTBCR.T0SZ = 2 leaves it to TTBR1 = 0x0",
+    "short_with_eae": "TTBCR.EAE = 1, and the table has the other format",
+    "wrong_eae": "TTBCR.EAE = 0, and the table has the other format",
+    "block_as_table": "is a table by its bits 1:0 = 0b11 and has the attributes of a block",
+    "wrong_pa": "there is no memory at 0x44001012c to execute",
+    "wxn": "SCTLR.WXN = 1 forbids execution of what is writable",
+    "afe_ap0": "AP[0] = 0 (SCTLR.AFE = 1 makes it the access flag)",
+    "ap_none": "AP[2:0]=0b000 is no access",
+    "table_virtual": "which L1[1] @0x40200008 = 0x00000000c0201003 points to, lies outside memory",
+}
+
+
+@pytest.mark.parametrize("name", WHY)
+def test_why_agrees(name: str) -> None:
+    session, _ = run_image(f"broken-{name}")
+    with session:
+        found = session.execute("why pc x")
+        assert not found.works
+        assert WHY[name] in found.text
+
+
 def test_at_the_write_of_sctlr_its_new_value_is_checked() -> None:
     with before_the_mmu("wxn") as session:
         assert "0x00cd187d, which the next instruction writes" in doctor_mmu(session).notes[0]
