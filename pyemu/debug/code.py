@@ -16,8 +16,8 @@ from typing import NamedTuple
 __all__ = ["Omission", "first_sctlr_write", "has_tlbi", "omissions"]
 
 _NEXT = 4  # instructions behind a write of SCTLR in which its ISB is expected
-_AFTER = 12  # behind a TLB operation, its DSB
-_BEFORE = 16  # in front of one, stores
+_AFTER = 32  # behind a TLB operation, its DSB
+_BEFORE = 16  # in front of one, stores; in front of a write of SCTLR, what was done to the value
 
 
 class _Kind(Enum):
@@ -35,6 +35,7 @@ class _Kind(Enum):
 class _Insn(NamedTuple):
     at: int
     kind: _Kind
+    word: int
     target: int | None = None
 
 
@@ -68,8 +69,8 @@ def _signed(value: int, bits: int) -> int:
 def _arm(at: int, word: int) -> _Insn:
     if word & 0x0F00_0000 == 0x0A00_0000 and word >> 28 != 0xF:  # B
         kind = _Kind.JUMP if word >> 28 == 0xE else _Kind.MAYBE
-        return _Insn(at, kind, at + 8 + 4 * _signed(word & 0xFF_FFFF, 24))
-    return _Insn(at, _arm_kind(word))
+        return _Insn(at, kind, word, at + 8 + 4 * _signed(word & 0xFF_FFFF, 24))
+    return _Insn(at, _arm_kind(word), word)
 
 
 def _arm_kind(word: int) -> _Kind:
@@ -109,8 +110,8 @@ def _thumb(at: int, first: int, second: int) -> _Insn:
         sign = word >> 26 & 1
         high = (word >> 13 & 1 ^ 1 ^ sign) << 1 | word >> 11 & 1 ^ 1 ^ sign
         offset = _signed(sign << 23 | high << 21 | (word >> 16 & 0x3FF) << 11 | word & 0x7FF, 24)
-        return _Insn(at, _Kind.JUMP, at + 4 + 2 * offset)
-    return _Insn(at, _thumb_kind(first, word))
+        return _Insn(at, _Kind.JUMP, word, at + 4 + 2 * offset)
+    return _Insn(at, _thumb_kind(first, word), word)
 
 
 def _thumb_kind(first: int, word: int) -> _Kind:
@@ -136,16 +137,16 @@ def _thumb_kind(first: int, word: int) -> _Kind:
 
 def _thumb16(at: int, half: int) -> _Insn:
     if half & 0xF800 == 0xE000:
-        return _Insn(at, _Kind.JUMP, at + 4 + 2 * _signed(half & 0x7FF, 11))
+        return _Insn(at, _Kind.JUMP, half, at + 4 + 2 * _signed(half & 0x7FF, 11))
     if half & 0xF000 == 0xD000 and half & 0x0E00 != 0x0E00:
-        return _Insn(at, _Kind.MAYBE, at + 4 + 2 * _signed(half & 0xFF, 8))
+        return _Insn(at, _Kind.MAYBE, half, at + 4 + 2 * _signed(half & 0xFF, 8))
     if half & 0xF500 == 0xB100:  # CBZ, CBNZ
-        return _Insn(at, _Kind.MAYBE)
+        return _Insn(at, _Kind.MAYBE, half)
     if half & 0xFF00 in (0x4700, 0xBD00, 0xDF00) or half & 0xFF87 == 0x4687:
-        return _Insn(at, _Kind.AWAY)
+        return _Insn(at, _Kind.AWAY, half)
     if half & 0xF800 in (0x6000, 0x7000, 0x8000, 0xC000) or half & 0xFE00 in (0x5000, 0x5200, 0x5400):
-        return _Insn(at, _Kind.STORE)
-    return _Insn(at, _Kind.OTHER)
+        return _Insn(at, _Kind.STORE, half)
+    return _Insn(at, _Kind.OTHER, half)
 
 
 def _decode(data: bytes, address: int, thumb: bool) -> Iterator[_Insn]:
@@ -182,6 +183,8 @@ def omissions(data: bytes, address: int, *, thumb: bool) -> list[Omission]:
     found: list[Omission] = []
     for i, each in enumerate(code):
         if each.kind is _Kind.SCTLR and _lacks(code, places, i, _Kind.ISB, _NEXT):
+            if _leaves_m(code, i, thumb):
+                continue
             found.append(Omission("sctlr-isb", each.at))
         elif each.kind is _Kind.TLBI:
             if _lacks(code, places, i, _Kind.DSB, _AFTER):
@@ -222,3 +225,33 @@ def _store_before(code: list[_Insn], i: int) -> int | None:
         if each.kind in (_Kind.DSB, _Kind.JUMP, _Kind.MAYBE, _Kind.AWAY, _Kind.TLBI):
             return None
     return None
+
+
+def _leaves_m(code: list[_Insn], i: int, thumb: bool) -> bool:
+    """Whether a write of SCTLR puts back what was read, with bits other than M set or cleared."""
+    rt = code[i].word >> 12 & 15
+    for each in reversed(code[max(0, i - _BEFORE) : i]):
+        word = each.word
+        if word & 0x0FFF_FFFF == 0x0E11_0F10 | rt << 12:  # MRC p15, 0, Rt, c1, c0, 0
+            return True
+        if each.kind in (_Kind.JUMP, _Kind.AWAY):
+            return False
+        if thumb:
+            changes = (word & 0xF800_8000 == 0xF000_0000) and word >> 8 & 15 == rt
+            known = word & 0xFB90_8000 == 0xF000_0000 and word >> 16 & 15 == rt  # AND, BIC, ORR, ORN
+            sets = word & 0xFBE0_8000 == 0xF040_0000 and not word & 0x0400_7000 and word & 1
+        else:
+            loads = word & 0x0C10_0000 == 0x0410_0000
+            works = word & 0x0C00_0000 == 0 and word & 0x0180_0000 != 0x0100_0000
+            changes = (loads or works) and word >> 12 & 15 == rt
+            known = word & 0x0FE0_0000 in (0x0200_0000, 0x0380_0000, 0x03C0_0000) and word >> 16 & 15 == rt
+            sets = word & 0x0FE0_0000 == 0x0380_0000 and _arm_immediate(word) & 1
+        if changes and (sets or not known):
+            return False
+    return False
+
+
+def _arm_immediate(word: int) -> int:
+    """ARMExpandImm (ARM DDI 0406C A5.2.4)."""
+    value, turn = word & 0xFF, word >> 7 & 30
+    return (value >> turn | value << 32 - turn) & 0xFFFF_FFFF

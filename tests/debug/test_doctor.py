@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +11,9 @@ from pyemu.config import MachineConfig
 from pyemu.debug import LiveTarget, Session
 from pyemu.debug.code import omissions
 from pyemu.debug.commands.mmu_doctor import doctor_mmu
-from pyemu.machine import Machine, StopReason
+from pyemu.machine import LoadOptions, Machine, StopReason
+from tests.acceptance.conftest import debian, packages, u_boot  # noqa: F401  (fixtures)
+from tests.acceptance.guest import Guest
 from tests.debug.targets import FIRMWARE, run_image
 
 # Name of the blob: the check that names its cause, what the text must say, how the run ends: L in a lockup,
@@ -153,6 +156,55 @@ def test_a_correct_bring_up_has_no_finding(name: str, timing: str) -> None:
         assert "no finding" in doctor_mmu(session).lines
 
 
+CORRECT = (
+    "bench-chase-short",
+    "thumb",
+    "smc",
+    "timer",
+    "uart",
+    "user",
+    "atomic",
+    "bench-chase",
+    "bench-maintenance-short",
+)
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_correct_firmware_has_no_finding_at_any_time(name: str) -> None:
+    with Machine(MachineConfig(smp=2 if name == "atomic" else 1)) as machine:
+        machine.load(FIRMWARE / f"{name}.elf")
+        session = Session(LiveTarget(machine))
+        for _ in range(25):
+            machine.run(max_insns=7919)
+            if machine.regime(0).mmu_on:
+                assert doctor_mmu(session).findings == ()
+
+
+@pytest.mark.acceptance
+def test_u_boot_and_linux_have_no_finding_at_any_time(
+    u_boot: Guest,  # noqa: F811
+    debian: Callable[..., Guest],  # noqa: F811
+) -> None:
+    linux = debian("armmp-lpae", "1G")
+    assert u_boot.flash is not None
+    assert linux.kernel is not None
+    assert linux.initrd is not None
+    looks = 0
+    for kernel, options in (
+        (None, LoadOptions(flash=u_boot.flash.read_bytes())),
+        (linux.kernel, LoadOptions(initrd=linux.initrd.read_bytes(), append="console=ttyAMA0")),
+    ):
+        with Machine(MachineConfig()) as machine:
+            machine.load(kernel, options)
+            session = Session(LiveTarget(machine))
+            for _ in range(60):
+                machine.run(max_insns=500_009)
+                looks += machine.regime(0).mmu_on
+                # Early on Linux has no vectors: an abort would end it.
+                assert {each.check for each in doctor_mmu(session).findings} <= {"vectors"}
+    assert looks > 60
+
+
 def test_a_machine_without_tables_is_told_to_run_first() -> None:
     with Machine(MachineConfig()) as machine:
         machine.load(FIRMWARE / "broken-correct.elf")
@@ -164,6 +216,7 @@ def test_a_machine_without_tables_is_told_to_run_first() -> None:
 ISB, DSB, NOP, BX_LR = 0xF57FF06F, 0xF57FF04F, 0xE1A00000, 0xE12FFF1E
 SCTLR, TLBIALL, STR, PUSH = 0xEE010F10, 0xEE080F17, 0xE5801000, 0xE92D4010
 CP15_ISB, CP15_DSB, MOV_PC_LR = 0xEE070F95, 0xEE070F9A, 0xE1A0F00E
+READ_SCTLR, ORR_I, ORR_M, ORR_R1 = 0xEE110F10, 0xE3800A01, 0xE3800001, 0xE1800001
 
 
 def b(words: int, condition: int = 0xE) -> int:
@@ -172,7 +225,7 @@ def b(words: int, condition: int = 0xE) -> int:
 
 
 def seen(*words: int) -> list[str]:
-    data = struct.pack(f"<{len(words)}I", *words) + struct.pack("<I", NOP) * 16
+    data = struct.pack(f"<{len(words)}I", *words) + struct.pack("<I", NOP) * 40
     return [each.what for each in omissions(data, 0x1000, thumb=False)]
 
 
@@ -181,6 +234,9 @@ def seen(*words: int) -> list[str]:
     [
         ((SCTLR, ISB), []),
         ((SCTLR, NOP, CP15_ISB), []),
+        ((READ_SCTLR, ORR_I, SCTLR), []),  # the MMU stays as it is
+        ((READ_SCTLR, ORR_I, ORR_M, SCTLR), ["sctlr-isb"]),
+        ((READ_SCTLR, ORR_R1, SCTLR), ["sctlr-isb"]),
         ((SCTLR, BX_LR, ISB), []),  # the caller may have it
         ((SCTLR, b(2), NOP, NOP, ISB), []),
         ((SCTLR, b(2), ISB, NOP, NOP), ["sctlr-isb"]),
@@ -193,7 +249,7 @@ def seen(*words: int) -> list[str]:
         ((DSB, TLBIALL, MOV_PC_LR), []),
         ((DSB, TLBIALL, b(-3, 1), DSB), []),  # a loop
         ((DSB, *[TLBIALL] * 20, DSB), []),
-        ((DSB, TLBIALL, *[NOP] * 12), ["tlbi-dsb"]),
+        ((DSB, TLBIALL, *[NOP] * 32), ["tlbi-dsb"]),
         ((STR, BX_LR, TLBIALL, DSB), []),
     ],
 )
@@ -210,3 +266,8 @@ def test_thumb_code_is_read_by_halfwords() -> None:
     assert omissions(b"\x00\xbf" + sctlr + isb + nops, 0x1000, thumb=True) == []
     (found,) = omissions(b"\x00\xbf" + sctlr + nops, 0x1000, thumb=True)
     assert (found.what, found.address) == ("sctlr-isb", 0x1002)
+    read, orr_i, orr_m = thumb(0xEE110F10), thumb(0xF4405080), thumb(0xF0400001)
+    assert omissions(read + orr_i + sctlr + nops, 0x1000, thumb=True) == []
+    assert len(omissions(read + orr_m + sctlr + nops, 0x1000, thumb=True)) == 1
+    away = struct.pack("<HH", 0xE001, 0xBF00)  # b over two halfwords, to the ISB
+    assert omissions(sctlr + away + b"\x00\xbf" + isb + nops, 0x1000, thumb=True) == []

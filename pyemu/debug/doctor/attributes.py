@@ -67,7 +67,7 @@ def program(case: Case) -> Iterator[Finding]:
             continue
         found = case.fetch(va, case.privileged)
         t = found.result
-        if not t.size or t.attr not in (_STRONGLY_ORDERED, _DEVICE) or not case.is_ram(t.pa):
+        if not t.ok or t.attr not in (_STRONGLY_ORDERED, _DEVICE) or not case.is_ram(t.pa):
             continue
         step = found.steps[-1]
         bits = "" if case.regime.long_format else " (TEX, C and B)"
