@@ -64,7 +64,7 @@ class GdbServer:
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._listener = socket.create_server((host, port), family=family)
-        except (OSError, UnicodeError) as problem:
+        except (OSError, UnicodeError, TypeError) as problem:  # TypeError: a name that cannot be encoded
             raise UserError(f"gdb: cannot listen at {host}:{port}: {_reason(problem)}") from None
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self._client: socket.socket | None = None
