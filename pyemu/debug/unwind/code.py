@@ -168,8 +168,11 @@ def entry_of(
     `exact`: the CPU is at `pc`; else `pc` is where a call will return to. Registers that can be found are
     returned by number; 16 is the SPSR. None: no way leads to `pc`. `mode` is that of the entry.
     """
+    entry = State.entry(now.memory, mode or now.mode)
+    if start == pc:  # which may be a place without code
+        return _solve(entry, now, exact)
     search = _Search(thumb, calls)
-    search.push(0, _Way(start, 0, State.entry(now.memory, mode or now.mode)))
+    search.push(0, _Way(start, 0, entry))
     for cost, way, insn in search.steps():
         if way.pc == pc:
             return _solve(way.state, now, exact)

@@ -52,7 +52,7 @@ class Handlers:
             return start
         found = self.shared.get(start, [])
         fits = [each for each in found if any(MODE_OF.get(number) == mode for number in self.numbers[each])]
-        return (fits or found or [None])[0]
+        return next(iter(fits or found), None)
 
 
 def handlers(memory: MemoryView, registers: Mapping[str, int]) -> Handlers:

@@ -6,6 +6,7 @@ asm/ptrace.h and asm/thread_info.h of 6.1.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pyemu.debug.linux import LinuxLayout, linux_layout
@@ -16,7 +17,7 @@ from pyemu.debug.unwind.state import MODES, PC, SP, MemoryView, State
 if TYPE_CHECKING:
     from pyemu.debug.session import Session
 
-__all__ = ["KernelTables", "kernel_exception", "user_registers"]
+__all__ = ["KernelTables", "entered", "kernel_exception", "user_registers"]
 
 _PAGE = 4096
 _MAX_IMAGE = 96 << 20
@@ -35,6 +36,7 @@ _KINDS = {
     "fiq": "FIQ",
     "und": "undefined instruction",
 }
+_ENTRY = re.compile(f"__({'|'.join(_KINDS)})_(?:svc|usr)")
 
 
 class KernelTables:
@@ -118,10 +120,28 @@ def _extend(memory: MemoryView, at: int) -> tuple[int, int]:
 def kernel_exception(session: Session, pc: int) -> str:
     """The kind of the exception whose entry code an address is in: __dabt_svc, __irq_usr, ..."""
     name = (session.symbol(pc) or "").partition("+")[0]
-    parts = name.strip("_").split("_")
-    if len(parts) == 2 and parts[1] in ("svc", "usr") and parts[0] in _KINDS:
-        return _KINDS[parts[0]]
-    return "exception"
+    found = _ENTRY.fullmatch(name)
+    return "exception" if found is None else _KINDS[found[1]]
+
+
+def entered(session: Session, state: State, pc: int) -> tuple[bool, Interrupted | None]:
+    """Whether an address is in the code that a vector's stub enters, and what was interrupted.
+
+    At its first instruction r0 points to what the stub has kept: r0, PC and CPSR.
+    """
+    name = session.symbol(pc) or ""
+    if _ENTRY.fullmatch(name.partition("+")[0]) is None:
+        return False, None
+    at = state.r[0]
+    if "+" in name or not isinstance(at, int):
+        return True, None
+    r0, address, cpsr = (state.memory.word(at + 4 * i) for i in range(3))
+    if address is None or cpsr is None:
+        return True, None
+    before = state.copy()
+    before.r[0] = r0
+    before.switch(MODES.get(cpsr & 0x1F))
+    return True, Interrupted(kernel_exception(session, pc), before, address, cpsr)
 
 
 def user_registers(session: Session, state: State, pc: int) -> Interrupted | None:

@@ -10,7 +10,7 @@ from pyemu.debug.unwind.bytecode import CannotUnwind, unwind
 from pyemu.debug.unwind.code import Exit, behind_call, entry_of, exit_of
 from pyemu.debug.unwind.exceptions import MODE_OF, Interrupted, guess, handlers, interrupted
 from pyemu.debug.unwind.index import Rule
-from pyemu.debug.unwind.kernel import kernel_exception, user_registers
+from pyemu.debug.unwind.kernel import entered, kernel_exception, user_registers
 from pyemu.debug.unwind.state import FP, LR, PC, SP, MemoryView, State, start_state
 from pyemu.debug.unwind.tables import Tables
 
@@ -30,14 +30,14 @@ class Frame:
     """``pc`` is where a function is; ``how`` it was found: "pc", "exidx", "code", "fp", "lr" or "exception".
 
     ``exception`` is the kind of the exception that was taken there: the frames inside of it are its handler.
-    ``calls`` is whether the frame's function has called: then ``pc`` is where that call returns to.
+    ``inside`` is an address in the function: a call that never returns may be the last of its instructions.
     """
 
     pc: int
     sp: int
     how: str
     exception: str | None = None
-    calls: bool = True
+    inside: int = 0
 
 
 class _Walk:
@@ -63,6 +63,11 @@ class _Walk:
         value = self.state.r[SP]
         return value if isinstance(value, int) else None
 
+    @property
+    def inside(self) -> int:
+        """An address in the function: that of the PC, or of the call that will return to it."""
+        return self.pc if self.exact or not behind_call(self.memory, self.pc, self.thumb) else self.pc - 1
+
     def start_of(self, at: int, rule: Rule | None) -> int | None:
         """The start of the function that an address is in, as far as tables, symbols and vectors know."""
         starts = [start for start in self.handlers.numbers if at - _NEAR_BYTES < start <= at]
@@ -79,7 +84,7 @@ class _Walk:
     def outward(self) -> str | None:
         """Go to the caller, or to what was interrupted; how, or None at the end."""
         pc, self.exception, self.reached = self.pc, None, False
-        at = pc - 1 if not self.exact and behind_call(self.memory, pc, self.thumb) else pc
+        at = self.inside
         rule = self.tables.find(at)
         start = self.start_of(at, rule)
         handler = self.handlers.of(start, self.state.mode)
@@ -89,8 +94,14 @@ class _Walk:
             user = user_registers(self.session, self.state, at)
             if user is not None:
                 return self._interrupted(user)
-            if rule is not None and rule.code is None:
-                return self._by_exit(rule, calls=False, exception=True) if self.exact else None
+            if rule is not None and (rule.code is None or self.exact):
+                entry, before = entered(self.session, self.state, at)
+                if before is not None:
+                    return self._interrupted(before)
+                if rule.code is None and (entry or not self.exact):
+                    return None
+                if rule.code is None:
+                    return self._by_entry(start, calls=False)
         if self.exact and self.memory.read(pc, 2) is None and (how := self._by_lr()):
             return how  # a call of no code
         if self.exact:
@@ -214,11 +225,15 @@ def frames(session: Session, limit: int = 64) -> Iterator[Frame]:
     if state is None:
         return
     walk = _Walk(session, memory, state, bool(known.get("cpsr", 0) & _CPSR_T))
-    yield Frame(walk.pc, walk.sp or 0, "pc", calls=False)
+    yield Frame(walk.pc, walk.sp or 0, "pc", inside=walk.inside)
     seen = {(walk.pc, walk.sp)}
     for _ in range(limit - 1):
         how = walk.outward()
-        if how is None or (walk.pc, walk.sp) in seen or walk.sp is None:
+        if how is None or walk.sp is None:
+            return
+        again = (walk.pc, walk.sp) in seen
+        if not again or walk.exception is not None:
+            yield Frame(walk.pc, walk.sp, how, walk.exception, inside=walk.inside)
+        if again:  # as a vector that cannot be fetched
             return
         seen.add((walk.pc, walk.sp))
-        yield Frame(walk.pc, walk.sp, how, walk.exception, calls=not walk.exact)
