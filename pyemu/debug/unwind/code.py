@@ -63,8 +63,11 @@ class _Search:
             if way.pc in self._seen:
                 continue
             self._seen.add(way.pc)
-            self._left -= 1
             memory = way.state.memory
+            self._left -= 1
+            memory.insns_left -= 1
+            if memory.insns_left < 0:
+                return
             data = memory.read(way.pc, 4) or memory.read(way.pc, 2)
             insn = decode(data, self.thumb) if data else None
             if insn is not None:

@@ -23,7 +23,7 @@ _PAGE = 4096
 _MAX_IMAGE = 96 << 20
 _SAMPLES = 16  # entries of a page that are looked at first
 _MIN_ENTRIES = 4 * _PAGE // ENTRY_BYTES
-_MAX_ENTRIES = 1 << 20
+_MAX_ENTRIES = 1 << 18
 _LAST_FUNCTION = 1 << 20
 _THREAD_BYTES = 8192
 _THREAD_GAP = 8  # THREAD_START_SP below the end of a stack
@@ -91,25 +91,31 @@ def _begins(memory: MemoryView, at: int) -> bool:
 def _search(memory: MemoryView, layout: LinuxLayout) -> tuple[int, int] | None:
     """The run of entries in the kernel's image: a page that begins with some, and what is around it."""
     end = min(layout.lowmem_end, layout.page_offset + _MAX_IMAGE)
+    left, past = _MAX_ENTRIES, 0
     for page in range(layout.page_offset, end, _PAGE):
-        for phase in (0, 4):
-            if _begins(memory, page + phase):
-                first, last = _extend(memory, page + phase)
-                if last - first >= _MIN_ENTRIES * ENTRY_BYTES:
-                    return first, (last - first) // ENTRY_BYTES
+        for at in (page, page + 4):
+            if at < past or not _begins(memory, at):
+                continue
+            first, past = _extend(memory, at, left)
+            count = (past - first) // ENTRY_BYTES
+            if count >= _MIN_ENTRIES:
+                return first, count
+            left -= count
+            if left <= 0:
+                return None
     return None
 
 
-def _extend(memory: MemoryView, at: int) -> tuple[int, int]:
-    """[first, last) of the entries around one."""
+def _extend(memory: MemoryView, at: int, limit: int) -> tuple[int, int]:
+    """[first, last) of the entries around one, no more than a limit."""
     first, function = at, _entry(memory, at) or 0
-    while at - first < _MAX_ENTRIES * ENTRY_BYTES:
+    while at - first < limit * ENTRY_BYTES:
         below = _entry(memory, first - ENTRY_BYTES)
         if not below or below >= function:
             break
         first, function = first - ENTRY_BYTES, below
     last, function = at, 0
-    while last - at < _MAX_ENTRIES * ENTRY_BYTES:
+    while last - at < limit * ENTRY_BYTES:
         above = _entry(memory, last)
         if not above or above <= function:
             break

@@ -50,6 +50,8 @@ class _Walk:
         self.tables.look(memory)
         self.handlers = handlers(memory, session.registers)
         self.exception: str | None = None
+        self.inside: range | None = None
+        self.sure = False
         self.reached = False  # the code's way from the function's start to the PC is known
 
     @property
@@ -64,33 +66,41 @@ class _Walk:
         return value if isinstance(value, int) else None
 
     @property
-    def inside(self) -> int:
+    def place(self) -> int:
         """An address in the function: that of the PC, or of the call that will return to it."""
         return self.pc if self.exact or not behind_call(self.memory, self.pc, self.thumb) else self.pc - 1
 
     def start_of(self, at: int, rule: Rule | None) -> int | None:
-        """The start of the function that an address is in, as far as tables, symbols and vectors know."""
-        starts = [start for start in self.handlers.numbers if at - _NEAR_BYTES < start <= at]
-        if rule is not None and at - _NEAR_BYTES < rule.start:
+        """The start of the function that an address is in, as far as vectors, tables and symbols know.
+
+        ``inside`` are its addresses, if known; ``sure`` is whether the start is no label in a function.
+        """
+        starts = [start for start in self.handlers.numbers if start <= at]
+        self.inside = self.tables.function(at)
+        self.sure = self.inside is not None or rule is not None
+        if self.inside is not None:
+            return max(*starts, self.inside.start, 0)
+        if rule is not None:  # of a row of functions, if they have the same rule
+            self.inside = range(rule.start, rule.end)
             starts.append(rule.start)
         symbol = self.session.symbol(at)
         if symbol is not None:
-            offset = symbol.rpartition("+")[2] if "+" in symbol else "0"
-            starts.append(at - int(offset, 16))
-        return max(starts, default=None)
+            starts.append(at - int(symbol.partition("+")[2] or "0", 16))
+        start = max(starts, default=0)
+        return start if at - _NEAR_BYTES < start else None
 
     # ---- one frame outward ----
 
     def outward(self) -> str | None:
         """Go to the caller, or to what was interrupted; how, or None at the end."""
         pc, self.exception, self.reached = self.pc, None, False
-        at = self.inside
+        at = self.place
         rule = self.tables.find(at)
         start = self.start_of(at, rule)
         handler = self.handlers.of(start, self.state.mode)
         if handler in self.handlers.numbers:
-            return self._out_of_handler(handler, rule)
-        if self.tables.of_kernel:
+            return self._out_of_handler(handler)
+        if self.tables.of_kernel(at):
             user = user_registers(self.session, self.state, at)
             if user is not None:
                 return self._interrupted(user)
@@ -105,14 +115,14 @@ class _Walk:
         if self.exact and self.memory.read(pc, 2) is None and (how := self._by_lr()):
             return how  # a call of no code
         if self.exact:
-            found = self._by_exit(rule, calls=False) or self._by_entry(start, calls=False)
+            found = self._by_exit(calls=False) or self._by_entry(start, calls=False)
             if found is not None:
                 return found
         return (
             self._by_rule(rule, at)
-            or self._by_exit(rule, calls=True)
             or self._by_entry(start, calls=True)
-            or self._by_exit(rule, calls=True, exception=True)
+            or self._by_exit(calls=True)
+            or self._by_exit(calls=True, exception=True)
             or self._by_convention()
         )
 
@@ -145,12 +155,11 @@ class _Walk:
             return self._interrupted(Interrupted(kernel_exception(self.session, at), state, pc, 0))
         return self._to(state, pc, "exidx") if pc > 1 else None
 
-    def _exit(self, rule: Rule | None, *, calls: bool) -> Exit | None:
-        inside = None if rule is None else range(rule.start, rule.end)
-        return exit_of(self.state, self.pc, self.thumb, calls=calls, inside=inside)
+    def _exit(self, *, calls: bool) -> Exit | None:
+        return exit_of(self.state, self.pc, self.thumb, calls=calls, inside=self.inside)
 
-    def _by_exit(self, rule: Rule | None, *, calls: bool, exception: bool = False) -> str | None:
-        found = self._exit(rule, calls=calls)
+    def _by_exit(self, *, calls: bool, exception: bool = False) -> str | None:
+        found = self._exit(calls=calls)
         if found is None or found.exception is not exception:
             return None
         if exception:
@@ -164,17 +173,20 @@ class _Walk:
         self.reached = known is not None
         if known is None or SP not in known or known.get(LR, 0) <= 1:
             return None
+        lr = known[LR]
+        if not self.sure and not behind_call(self.memory, lr & ~1, bool(lr & 1)):
+            return None
         state = self.state.copy()
         for number in (*range(4, 12), SP):
             state.r[number] = known.get(number)
-        return self._to(state, known[LR], "code")
+        return self._to(state, lr, "code")
 
-    def _out_of_handler(self, start: int, rule: Rule | None) -> str | None:
+    def _out_of_handler(self, start: int) -> str | None:
         numbers = self.handlers.numbers[start]
         modes = [MODE_OF[number] for number in numbers if number in MODE_OF]
         mode = self.state.mode if self.state.mode in modes or not modes else modes[0]
         known = entry_of(self.state, self.pc, self.thumb, start, calls=True, exact=self.exact, mode=mode)
-        leave = self._exit(rule, calls=True)
+        leave = self._exit(calls=True)
         ifar = self.session.registers.get("ifar")
         return self._interrupted(interrupted(self.state, numbers, known, leave, ifar))
 
@@ -225,7 +237,7 @@ def frames(session: Session, limit: int = 64) -> Iterator[Frame]:
     if state is None:
         return
     walk = _Walk(session, memory, state, bool(known.get("cpsr", 0) & _CPSR_T))
-    yield Frame(walk.pc, walk.sp or 0, "pc", inside=walk.inside)
+    yield Frame(walk.pc, walk.sp or 0, "pc", inside=walk.place)
     seen = {(walk.pc, walk.sp)}
     for _ in range(limit - 1):
         how = walk.outward()
@@ -233,7 +245,7 @@ def frames(session: Session, limit: int = 64) -> Iterator[Frame]:
             return
         again = (walk.pc, walk.sp) in seen
         if not again or walk.exception is not None:
-            yield Frame(walk.pc, walk.sp, how, walk.exception, inside=walk.inside)
+            yield Frame(walk.pc, walk.sp, how, walk.exception, inside=walk.place)
         if again:  # as a vector that cannot be fetched
             return
         seen.add((walk.pc, walk.sp))
