@@ -11,7 +11,6 @@ import pytest
 from pyemu.debug.commands.run import backtrace
 from pyemu.debug.control import Control
 from pyemu.debug.unwind import walk
-from tests.conftest import ROOT
 from tests.debug.targets import run_image
 from tests.debug.unwind.oracle import Truth, build, compare, session_of
 
@@ -99,14 +98,14 @@ def test_tables_alone_lead_from_a_leaf_to_the_beginning(name: str, tmp_path: Pat
 @pytest.mark.usefixtures("_only_tables")
 @pytest.mark.parametrize("name", ["arm-frames", "arm-apcs"])
 def test_frame_pointers_alone_lead_through_functions_that_have_a_frame(name: str, tmp_path: Path) -> None:
-    places = 0
+    right = total = 0
     with session_of(build(tmp_path, *PROGRAMS[name])) as session:
         for true in Truth(session):
-            function = (session.symbol(true[0]) or "").partition("+")[0]
-            if function == "recursive" and len(true) == 6 and true[0] % 16 == 0:
-                found = backtrace(session).frames
-                places += [frame.pc for frame in found][:5] == true[:5]
-    assert places
+            if (session.symbol(true[0]) or "").startswith("recursive+") and len(true) > 4:
+                found = [frame.pc for frame in backtrace(session).frames]
+                total += 1
+                right += found[: len(true) - 1] == true[:-1]  # to main, whose caller has no frame
+    assert right / total > 0.5, (right, total)
 
 
 # ---- exceptions ----
@@ -191,10 +190,3 @@ def test_a_call_of_no_code_was_made_by_who_is_in_lr(tmp_path: Path) -> None:
         chain = next(true for true in Truth(session) if true[0] == 0x5000_0000)
         assert [frame.pc for frame in backtrace(session).frames] == chain
         assert backtrace(session).frames[1].how == "lr"
-
-
-def test_images_of_the_firmware_have_a_chain_at_each_stop() -> None:
-    assert (ROOT / "firmware/elf/newlib.elf").exists()
-    session, _ = run_image("newlib", max_insns=5000)
-    with session:
-        assert len(backtrace(session).frames) >= 2
