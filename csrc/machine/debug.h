@@ -65,7 +65,7 @@ struct debug_machine {
     pe_watch_hit hit;
     bool has_hit, hit_pending;
 
-    uint8_t *tables; /* bit set: pages from which a walk has read; NULL: not recorded */
+    uint8_t *tables; /* by page: the level of the tables in it, 0: none; NULL: not recorded */
     pe_table_write *ring;
     uint64_t ring_room, ring_count, ring_oldest;
 

@@ -84,11 +84,12 @@ class WatchHit:
 
 @dataclass(frozen=True)
 class TableWrite:
-    """A store to a table: by the instruction at ``pc``, which came after ``insns`` others."""
+    """A store to a table by the instruction at ``pc``, which came after ``insns`` others; LR was ``lr``."""
 
     insns: int
     cpu: int
     pc: int
+    lr: int
     va: int
     pa: int
     size: int
@@ -327,7 +328,7 @@ class Control:
             for w in out[0:count]:
                 if w.pa < pa + size and pa < w.pa + w.size:
                     found.append(
-                        TableWrite(w.insns, w.cpu, w.pc, w.va, w.pa, w.size, w.old_value, w.new_value)
+                        TableWrite(w.insns, w.cpu, w.pc, w.lr, w.va, w.pa, w.size, w.old_value, w.new_value)
                     )
         return found
 
