@@ -152,6 +152,9 @@ typedef struct hosted_by {
     void (*take)(void *context, pe_cpu *cpu, const hosted_event *event);
     void (*slice_over)(void *context, pe_cpu *cpu); /* the CPU's turn is over */
     void (*gone)(void *context);                    /* the machine is freed */
+    /* For checkpoints, all but guest memory: a block of malloc, or NULL with a reason; and back. */
+    void *(*save)(void *context, size_t *bytes, pe_error *err);
+    void (*load)(void *context, const void *state);
 } hosted_by;
 
 typedef struct byte_queue {
