@@ -21,7 +21,7 @@ SOURCES := pyproject.toml setup.py pyemu/native/build.py $(shell find csrc -name
 export CC
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test lint format asan-test fuzz bench clean check-host
+.PHONY: help demo test lint format asan-test fuzz fuzz-debug bench clean check-host
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -86,12 +86,16 @@ $(ASAN)/built: $(VENV)/test-installed FORCE
 	cd $(ASAN) && PYEMU_SANITIZE=1 $(abspath $(BIN))/python setup.py -q build_ext --inplace
 
 asan-test: $(ASAN)/built ## the suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
-	$(SANITIZED) PYTHONMALLOC=malloc PYEMU_FUZZ_BLOBS=3000 PYEMU_FUZZ_INPUTS=500 \
+	$(SANITIZED) PYTHONMALLOC=malloc PYEMU_FUZZ_BLOBS=3000 PYEMU_FUZZ_INPUTS=500 PYEMU_FUZZ_DEBUGGER=10000 \
 	    $(abspath $(BIN))/python -m pytest -m 'not acceptance' $(TESTS)
 
 fuzz: $(ASAN)/built ## random guests and damaged input on that build: COUNT=100000 SEED=1 JOBS=2
 	$(SANITIZED) $(abspath $(BIN))/python -m tests.fuzz.blobs --count $(COUNT) --seed $(SEED) --jobs $(JOBS)
 	$(SANITIZED) $(abspath $(BIN))/python -m tests.fuzz.inputs --count $$(($(COUNT) / 10)) --seed $(SEED)
+
+fuzz-debug: $(ASAN)/built ## hostile packets, command lines, dumps and snapshots on that build: COUNT=1000000 SEED=1 JOBS=2
+	$(SANITIZED) PYTHONMALLOC=malloc \
+	    $(abspath $(BIN))/python -m tests.fuzz.debugger --count $(COUNT) --seed $(SEED) --jobs $(JOBS)
 
 bench: $(VENV)/test-installed ## speed, side by side with peers
 	$(BIN)/python -m pytest bench -s

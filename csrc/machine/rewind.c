@@ -192,6 +192,9 @@ pe_status pe_machine_checkpoint(pe_machine *m, uint64_t *id, pe_error *err)
     if (m->timed) {
         return pe_fail(err, PE_ERR_STATE, "no checkpoints with a cycle model: they do not hold its caches");
     }
+    if (m->hosted.take) {
+        return pe_fail(err, PE_ERR_STATE, "no checkpoints with a Kernel model: they do not hold what it knows");
+    }
     pe_status status = debug_new(m, err);
     status = status ? status : make_room(m, err);
     if (status != PE_OK) {

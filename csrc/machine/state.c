@@ -177,6 +177,9 @@ pe_status pe_machine_state_load(pe_machine *m, const void *buf, size_t size, pe_
     if (status != PE_OK) {
         return status;
     }
+    if (m->hosted.take) {
+        return pe_fail(err, PE_ERR_STATE, "a Kernel model serves this machine: the state does not hold what it knows");
+    }
     const uint8_t *at = (const uint8_t *)buf + sizeof h;
     board_state board;
     memcpy(&board, at + sizeof(pe_stats) + h.ncpus * cpu_bytes(), sizeof board);

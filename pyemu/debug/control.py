@@ -126,13 +126,13 @@ class Halt:
 class Control:
     """The running side of a session; ``session.part(Control)`` is the one of a session.
 
-    ``record`` is whether checkpoints are made, for going back: not with a cycle model.
+    ``record`` is whether checkpoints are made, for going back: not with a cycle model or a Kernel model.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.machine: Machine = session.machine
-        self.record = self.machine.config.timing == "off"
+        self.record = self.machine.config.timing == "off" and session.target.kernel is None
         self.points: dict[int, int | Watch] = {}
         self._numbers = 0
         self.ended: Halt | None = None
@@ -382,11 +382,11 @@ class Control:
 
     def _need_history(self) -> None:
         if not self.record:
-            why = (
-                "with a cycle model"
-                if self.machine.config.timing != "off"
-                else "without memory for checkpoints"
-            )
+            why = "without memory for checkpoints"
+            if self.machine.config.timing != "off":
+                why = "with a cycle model"
+            elif self._session.target.kernel is not None:
+                why = "with a Kernel model"
             raise UserError(f"there is no way back {why}: nothing was recorded")
 
     def _rewind(self, number: int) -> None:

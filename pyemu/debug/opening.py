@@ -129,7 +129,7 @@ def read_symbols(path: Path) -> Symbols:
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
         words = line.split()
         try:
-            address, name = int(words[0], 16), words[2]
+            address, name = _symbol_address(words[0]), words[2]
         except (IndexError, ValueError):
             raise UserError(
                 f"{path}: line {number} is no symbol: an ELF file or lines like `c0008000 T stext` have them"
@@ -137,3 +137,10 @@ def read_symbols(path: Path) -> Symbols:
         if not name.startswith("$"):
             found.setdefault(name, address)
     return Symbols.known(found)
+
+
+def _symbol_address(text: str) -> int:
+    """ValueError unless it is an address of up to 64 bits."""
+    if not 0 < len(text) <= 16 or not text.isalnum():
+        raise ValueError
+    return int(text, 16)

@@ -60,7 +60,7 @@ class Address(Parameter):
         self.bits = bits
 
     def words(self, session: Session) -> list[str]:
-        return [*session.target.symbols.addresses, *session.registers]
+        return [*session.symbols.addresses, *session.registers]
 
     def parse(self, session: Session, text: str) -> int:
         value = session.value(text)
@@ -73,7 +73,7 @@ class Range(Parameter):
     """``START-END`` (END is not part of it), ``START+SIZE`` of numbers, or one address, as (start, end)."""
 
     def words(self, session: Session) -> list[str]:
-        return list(session.target.symbols.addresses)
+        return list(session.symbols.addresses)
 
     def parse(self, session: Session, text: str) -> tuple[int, int]:
         for sign in "-+":

@@ -15,6 +15,7 @@ from pyemu.native import NativeError
 if TYPE_CHECKING:
     from pyemu.config import Timing
     from pyemu.machine import Machine
+    from pyemu.machine.loaders import Symbols
     from pyemu.mem import Memory
     from pyemu.mmu import Tlb
     from pyemu.timing import Core
@@ -152,9 +153,19 @@ class Session:
 
     # ---- names ----
 
+    @property
+    def symbols(self) -> Symbols:
+        """Those of the target; where it has none, those that a Linux guest keeps of itself."""
+        known = self.target.symbols
+        if known.addresses:
+            return known
+        from pyemu.debug.linux import GuestSymbols
+
+        return self.part(GuestSymbols).found or known
+
     def symbol(self, address: int) -> str | None:
         """``name+0x10`` of the nearest symbol at or below an address, or None."""
-        text = self.target.symbols.describe(address)
+        text = self.symbols.describe(address)
         if text is None:
             return None
         offset = text.rpartition("+")[2]
@@ -185,7 +196,7 @@ class Session:
         number = parse_number(text)
         if number is not None:
             return number
-        address = self.target.symbols.find(text)
+        address = self.symbols.find(text)
         if address is not None:
             return address
         try:

@@ -116,7 +116,7 @@ class Snapshot:
         self.state = second[2]
         try:
             self.meta: dict[str, Any] = json.loads(first[2])
-        except ValueError:
+        except (ValueError, RecursionError):
             raise UserError("damaged snapshot: its description is not JSON") from None
 
     def _check_digest(self) -> None:

@@ -83,6 +83,10 @@ static void take(void *context, pe_cpu *cpu, const hosted_event *e)
 {
     struct pe_kernel *k = context;
     k->cpu = &k->cpus[cpu->index];
+    if (!current_task(k)->user) { /* whoever set the registers: no program runs here */
+        run_halt(k->machine, PE_STOP_LOCKUP, cpu->index, 0, e->pc);
+        return;
+    }
     switch (e->kind) {
     case HOSTED_SVC: system_call(k, cpu); return;
     case HOSTED_UNDEFINED:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pyemu.config import UserError
 from pyemu.debug.linux import LinuxLayout, linux_layout, undenied
@@ -332,7 +332,7 @@ def diff(session: Session, name: str) -> Difference:
 def _of_snapshot(session: Session, name: str) -> Ranges:
     from pyemu.debug.opening import open_target
 
-    if not Path(name).is_file():
+    if not os.path.isfile(name):  # Path.is_file raises for names that are too long
         known = ", ".join(session.part(_Saved).listings) or "none"
         raise UserError(
             f"{name!r} is neither a saved listing ({known}) nor a file: `pt --save NAME` saves one"
