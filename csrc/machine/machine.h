@@ -442,6 +442,11 @@ bool watch_fill(pe_cpu *cpu, uint32_t va, pe_access access, const pe_translation
                 uc_tlb_entry *entry);
 /* [pa, pa + len) is about to be written by the host. */
 void rewind_host_write(pe_machine *machine, uint64_t pa, uint64_t len);
+void rewind_forget(pe_machine *machine); /* all checkpoints */
+
+/* ---- state.c ---- */
+/* pe_machine_state_load, where what a host of programs knows is loaded too. */
+pe_status state_load(pe_machine *machine, const void *buf, size_t size, pe_error *err);
 
 /* ---- psci.c, semihost.c ---- */
 void psci_call(pe_cpu *cpu);

@@ -85,6 +85,13 @@ void rewind_free(pe_machine *m)
     free(m->debug->checkpoints);
 }
 
+void rewind_forget(pe_machine *m)
+{
+    if (m->debug) {
+        give_up(m);
+    }
+}
+
 void rewind_save_page(pe_machine *m, uint64_t page)
 {
     struct debug_machine *d = m->debug;
@@ -192,9 +199,6 @@ pe_status pe_machine_checkpoint(pe_machine *m, uint64_t *id, pe_error *err)
     if (m->timed) {
         return pe_fail(err, PE_ERR_STATE, "no checkpoints with a cycle model: they do not hold its caches");
     }
-    if (m->hosted.take) {
-        return pe_fail(err, PE_ERR_STATE, "no checkpoints with a Kernel model: they do not hold what it knows");
-    }
     pe_status status = debug_new(m, err);
     status = status ? status : make_room(m, err);
     if (status != PE_OK) {
@@ -268,7 +272,7 @@ pe_status pe_machine_rewind(pe_machine *m, uint64_t id, pe_error *err)
     checkpoint *c = d->checkpoints[at];
     d->ncheckpoints = at + 1;
     clear_log(c);
-    status = pe_machine_state_load(m, c->state, c->state_bytes, err);
+    status = state_load(m, c->state, c->state_bytes, err);
     if (c->hosted) {
         m->hosted.load(m->hosted.context, c->hosted);
     }
