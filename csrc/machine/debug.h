@@ -47,6 +47,7 @@ typedef struct checkpoint {
     pe_checkpoint info;
     void *state;
     size_t state_bytes;
+    void *hosted; /* state of who hosts programs; NULL: nobody does */
     suspension suspended;
     struct {
         held_block held;

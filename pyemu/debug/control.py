@@ -127,13 +127,13 @@ class Halt:
 class Control:
     """The running side of a session; ``session.part(Control)`` is the one of a session.
 
-    ``record`` is whether checkpoints are made, for going back: not with a cycle model or a Kernel model.
+    ``record`` is whether checkpoints are made, for going back: not with a cycle model.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.machine: Machine = session.machine
-        self.record = self.machine.config.timing == "off" and session.target.kernel is None
+        self.record = self.machine.config.timing == "off"
         self.points: dict[int, int | Watch] = {}
         self._numbers = 0
         self.ended: Halt | None = None
@@ -382,12 +382,9 @@ class Control:
     # ---- backward ----
 
     def _need_history(self) -> None:
-        if not self.record:
-            why = "without memory for checkpoints"
-            if self.machine.config.timing != "off":
-                why = "with a cycle model"
-            elif self._session.target.kernel is not None:
-                why = "with a Kernel model"
+        if not self.record or not self.checkpoints():
+            timed = self.machine.config.timing != "off"
+            why = "with a cycle model" if timed else "without memory for checkpoints"
             raise UserError(f"there is no way back {why}: nothing was recorded")
 
     def _rewind(self, number: int) -> None:
