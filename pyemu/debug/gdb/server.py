@@ -268,7 +268,7 @@ class GdbServer:
 
 
 def _refuse(client: socket.socket) -> bool:
-    """Tell a second gdb why it is not served; False until it has asked for something, which is more than '+'."""
+    """Tell a second gdb why it is not served; False until it has asked for something (not with a "+")."""
     try:
         data = client.recv(4096)
         if data and b"$" not in data:
