@@ -82,6 +82,7 @@ void pe_kernel_free(pe_kernel *k)
         hosted_release(k);
         zones_release(k);
         bill_release(k);
+        trace_release(k);
         free(k);
     }
 }

@@ -104,6 +104,7 @@ struct pe_kernel {
     struct gup_race race;
 
     struct hosted *hosted; /* NULL: no program was started */
+    struct trace *trace;   /* NULL: nobody looks */
 
     struct bill bill;
     struct reports reports;
@@ -139,6 +140,19 @@ static inline bool is_rt(const struct pe_kernel *k)
 {
     return k->config.preemption == PE_PREEMPT_RT;
 }
+
+static inline bool is_traced(const struct pe_kernel *k)
+{
+    return __builtin_expect(k->trace != NULL, 0);
+}
+
+/* Whether stores to guest memory are to be told before they are made. */
+static inline bool is_observed(const struct pe_kernel *k)
+{
+    return __builtin_expect(k->trace != NULL || k->machine != NULL, 0);
+}
+void observe_entry(struct pe_kernel *k, const uint8_t *host, uint32_t size, uint64_t value);
+void observe_page(struct pe_kernel *k, const uint8_t *host, uint32_t bytes);
 
 static inline struct task *current_task(const struct pe_kernel *k)
 {

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyemu.config import MachineConfig, Timing, UserError
-from pyemu.debug.target import LiveTarget, Target
+from pyemu.debug.target import KernelTarget, LiveTarget, Target
 from pyemu.machine import LoadOptions, Machine
 from pyemu.machine.loaders import Symbols
 from pyemu.machine.loaders.files import read_file
 from pyemu.machine.snapshot import is_snapshot
 
-__all__ = ["OpenOptions", "open_target"]
+if TYPE_CHECKING:
+    from pyemu.kernel import KernelConfig
+
+__all__ = ["OpenOptions", "open_kernel", "open_target"]
 
 _ELF_CORE = 4
 _MAX_SYMBOL_BYTES = 1 << 30
@@ -66,6 +71,34 @@ def open_target(path: str | Path, options: OpenOptions | None = None) -> Target:
         target = _boot(path, options)
     if options.symbols is not None:
         target.symbols = read_symbols(options.symbols)
+    return target
+
+
+def open_kernel(
+    config: KernelConfig,
+    program: str | Path | None = None,
+    arguments: Sequence[str] = (),
+    *,
+    symbols: Path | None = None,
+) -> Target:
+    """A Kernel model of its own, or one that hosts a user program, which is before its first instruction.
+
+    ``symbols`` is a file to read them from; otherwise they are the program's. Raises
+    :class:`~pyemu.config.UserError`.
+    """
+    target: Target
+    if program is None:
+        from pyemu.kernel import Kernel
+
+        target = KernelTarget(Kernel(config), owned=True)
+    else:
+        from pyemu.kernel.program import Program, host_program
+
+        machine, kernel = host_program(config, Program.read(program), arguments)
+        target = LiveTarget(machine, name=str(program), kernel=kernel, owned=True)
+        target.symbols = read_symbols(Path(program))
+    if symbols is not None:
+        target.symbols = read_symbols(symbols)
     return target
 
 

@@ -112,9 +112,13 @@ class Backtrace:
 
     @property
     def lines(self) -> list[str]:
-        how = {"pc": "", "exidx": "", "fp": "  by frame pointer", "lr": "  by LR"}
-        named = zip(self.frames, self.names, strict=True)
-        return [f"#{n}  {name}{how[frame.how]}" for n, (frame, name) in enumerate(named)]
+        how = {"fp": "  by frame pointer", "lr": "  by LR"}
+        lines = []
+        for number, (frame, name) in enumerate(zip(self.frames, self.names, strict=True)):
+            if frame.exception is not None:
+                lines.append(f"    <exception: {frame.exception} taken from {name}>")
+            lines.append(f"#{number}  {name}{how.get(frame.how, '')}")
+        return lines
 
 
 # ---- what a stop says ----

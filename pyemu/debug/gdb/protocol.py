@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyemu.config import UserError
-from pyemu.debug.control import Control, Halt, Watch
+from pyemu.debug.control import Control, Halt, Position, Watch
 from pyemu.debug.gdb.packets import MAX_PAYLOAD, parse_hex, split_numbers
 from pyemu.debug.gdb.target_xml import gdb_registers, target_xml
 from pyemu.debug.target import Capability
@@ -359,14 +359,24 @@ class Protocol:
 
         line = bytes.fromhex(data.decode("ascii")).decode("utf-8", "replace")
         self._session.select(self._cpu)
+        before = self._position()
         try:
             text = as_text(self._session.execute(line))
         except UserError as problem:
             text = str(problem)
+        if self._position() != before:
+            text += (
+                "\ngdb does not know that the guest has moved: `maintenance flush register-cache` tells it"
+            )
         output = (text + "\n").encode() if text else b""
         for at in range(0, len(output), _MAX_READ):
             self._say(b"O" + output[at : at + _MAX_READ].hex().encode())
         return OK
+
+    def _position(self) -> Position | None:
+        """How far the guest is; None of a dump."""
+        runs = Capability.RUN in self._session.target.capabilities
+        return self._control().position if runs else None
 
     def _set(self, data: bytes) -> Answer:
         if data == b"StartNoAckMode":

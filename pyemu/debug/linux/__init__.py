@@ -1,0 +1,15 @@
+"""What is known of a Linux guest from its memory alone: its layout, software bits, symbols."""
+
+from pyemu.debug.linux.kallsyms import GuestSymbols, Kallsyms, find_kallsyms
+from pyemu.debug.linux.layout import LinuxLayout, SoftwareBits, linux_layout, software_bits, undenied
+
+__all__ = [
+    "GuestSymbols",
+    "Kallsyms",
+    "LinuxLayout",
+    "SoftwareBits",
+    "find_kallsyms",
+    "linux_layout",
+    "software_bits",
+    "undenied",
+]
