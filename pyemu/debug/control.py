@@ -267,12 +267,19 @@ class Control:
             run.max_insns = SLICE_INSNS - executed % SLICE_INSNS
             if max_insns is not None:
                 run.max_insns = min(run.max_insns, max_insns - done)
-            check(lib.pe_machine_run(self.machine.handle, run, native, err), err)
+            if self.machine.asked_to_stop():
+                native.reason, native.insns = lib.PE_STOP_REQUESTED, 0
+            else:
+                check(lib.pe_machine_run(self.machine.handle, run, native, err), err)
             run.flags &= ~_LEAVE
             done, executed = done + native.insns, executed + native.insns
             native.insns = done
             stop = Stop.from_native(native)
             self._take_output(quiet)
+            if stop.reason is StopReason.REQUESTED:
+                self.machine.asked_to_stop()
+                if quiet:
+                    raise UserError(f"stopped on the way back, at {self.position.text}")
             if stop.reason is StopReason.LIMIT and not quiet:
                 self._checkpoint_now_and_then(executed)
             if stop.reason not in (StopReason.LIMIT, StopReason.OUTPUT):
@@ -405,7 +412,10 @@ class Control:
         if self.position.insns < target.insns:
             self._run(_THROUGH, stop_at=target.insns, quiet=True)
         while self.position < target and self.position.insns == target.insns:
+            before = self.position
             self._run(_THROUGH, step=lib.PE_STEP_ANY, quiet=True)
+            if self.position == before:  # it cannot go on, which it did when it ran first
+                break
         if self.position != target:
             raise UserError(f"the run was not the same again: {self.position.text} instead of {target.text}")
 
