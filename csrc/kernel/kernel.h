@@ -11,6 +11,7 @@
 #include "kernel/gup/gup.h"
 #include "kernel/kmap/kmap.h"
 #include "kernel/layout.h"
+#include "kernel/memory/heap.h"
 #include "kernel/memory/zone.h"
 #include "kernel/process/mm.h"
 #include "kernel/tables/pgtable.h"
@@ -103,6 +104,7 @@ struct pe_kernel {
     struct lock_state locks[PE_LOCKS];
     struct gup_race race;
 
+    struct heap heap;
     struct hosted *hosted; /* NULL: no program was started */
     struct trace *trace;   /* NULL: nobody looks */
 

@@ -66,6 +66,14 @@ static bool find_open(const struct debug_cpu *c, uint64_t offset, uint32_t *inde
     return false;
 }
 
+uint64_t watch_address(const pe_cpu *cpu, uint64_t pa)
+{
+    uint32_t index;
+    return cpu->debug && find_open(cpu->debug, pa - DEBUG_WINDOW, &index)
+               ? cpu->debug->open[index].pa | (pa & PAGE_MASK)
+               : pa;
+}
+
 static uint64_t insns_before(pe_cpu *cpu, uint32_t pc)
 {
     return run_total_insns(cpu->machine) - cpu->insns + run_insns_before(cpu, pc);

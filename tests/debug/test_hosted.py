@@ -1,4 +1,4 @@
-"""A debugger on a machine whose programs a Kernel model serves: what the model knows is in no checkpoint."""
+"""A debugger on a machine whose programs a Kernel model serves: what cannot be done, and no crash."""
 
 from __future__ import annotations
 
@@ -28,26 +28,36 @@ def hosted() -> Iterator[tuple[Machine, Kernel]]:
             yield machine, kernel
 
 
-def test_there_is_no_way_back_and_it_says_so(hosted: tuple[Machine, Kernel]) -> None:
+def test_there_is_no_way_back_to_before_its_program_and_it_says_so(hosted: tuple[Machine, Kernel]) -> None:
     machine, kernel = hosted
-    start_program(kernel, program(0xE3000000, 0xE3400002, *STORE_FOR_EVER), ())
     session = Session(LiveTarget(machine, kernel=kernel))
-    session.execute("c 100")
+    assert session.part(Control).checkpoints()
+    start_program(kernel, program(0xE3000000, 0xE3400002, *STORE_FOR_EVER), ())
     for line in ("rc", "rs"):
-        with pytest.raises(UserError, match="no way back with a Kernel model"):
+        with pytest.raises(UserError, match="no way back"):
             session.execute(line)
+    session.execute("c 100")
     assert session.part(Control).resume(1000).executed >= 1000
+    assert session.execute("rs").place.pc == session.registers["pc"]
+    assert session.part(Control).position.insns >= 1099
 
 
-def test_the_core_refuses_to_go_back_too(hosted: tuple[Machine, Kernel]) -> None:
+def test_checkpoints_of_a_model_that_is_gone_are_gone(hosted: tuple[Machine, Kernel]) -> None:
+    machine, kernel = hosted
+    start_program(kernel, program(*EXIT), ())
+    control = Session(LiveTarget(machine, kernel=kernel)).part(Control)
+    assert control.checkpoints()
+    kernel.close()
+    assert control.checkpoints() == []
+
+
+def test_a_state_without_what_the_model_knows_is_refused(hosted: tuple[Machine, Kernel]) -> None:
     machine, kernel = hosted
     err = error()
     size = lib.pe_machine_state_save(machine.handle, ffi.NULL, 0, err)
     state = ffi.new("char[]", size)
     lib.pe_machine_state_save(machine.handle, state, size, err)
     start_program(kernel, program(*STORE_FOR_EVER), ())
-    with pytest.raises(NativeError, match="Kernel model"):
-        check(lib.pe_machine_checkpoint(machine.handle, ffi.new("uint64_t *"), err), err)
     with pytest.raises(NativeError, match="Kernel model"):
         check(lib.pe_machine_state_load(machine.handle, state, size, err), err)
 

@@ -22,7 +22,7 @@ static struct pgd_slab *slab_with_room(struct pe_kernel *k)
     }
     if (all->count == all->capacity) {
         const uint32_t capacity = all->capacity ? 2 * all->capacity : 8;
-        struct pgd_slab *grown = realloc(all->slab, capacity * sizeof *grown);
+        struct pgd_slab *grown = heap_grow(k, all->slab, all->capacity * sizeof *grown, capacity * sizeof *grown);
         if (!grown) {
             return NULL;
         }
