@@ -47,6 +47,7 @@ typedef struct checkpoint {
     pe_checkpoint info;
     void *state;
     size_t state_bytes;
+    void *timed; /* the cycle model; NULL: none */
     suspension suspended;
     struct {
         held_block held;
