@@ -55,7 +55,7 @@ class Command:
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+        return (inspect.getdoc(self.function) or "").partition("\n")[0].replace("``", "`")
 
     @property
     def help(self) -> str:

@@ -193,7 +193,7 @@ def _note(name: str, value: int) -> str:
 
 
 @command(
-    "cpu", Number("number", optional=True), group="registers", example="cpu 1", aliases=("cpus", "thread")
+    "cpu", Number("number", optional=True), group="registers", example="cpu 0", aliases=("cpus", "thread")
 )
 def cpu(session: Session, number: int | None = None) -> CpuList:
     """The CPUs and where they are; with a number, that one is looked at from now on."""
