@@ -166,11 +166,19 @@ static pe_status load_cpu(pe_machine *m, uint32_t index, const state_cpu *in, pe
     cpu->wants_input = in->wants_input <= WANTS_BYTE_OR_END ? (uint8_t)in->wants_input : WANTS_NOTHING;
     cpu->stuck = 0;
     cpu->break_skip_insns = NEVER;
-    cpu->held_end = 0;
+    cpu->held.on = false;
     return status;
 }
 
 pe_status pe_machine_state_load(pe_machine *m, const void *buf, size_t size, pe_error *err)
+{
+    if (m->hosted.take) {
+        return pe_fail(err, PE_ERR_STATE, "a Kernel model serves this machine: the state does not hold what it knows");
+    }
+    return state_load(m, buf, size, err);
+}
+
+pe_status state_load(pe_machine *m, const void *buf, size_t size, pe_error *err)
 {
     state_header h;
     pe_status status = check_header(m, buf, size, &h, err);

@@ -137,10 +137,13 @@ def regs(session: Session, name: str | None = None, everything: bool = False) ->
     if name is not None and name.lower() not in {info.group for info in table.values()}:
         one = name.lower()
         return Registers(session.cpu, {one: session.register(one)}, "", None)
-    groups = {info.group for info in table.values()} if everything else {name.lower() if name else "core"}
+    group = name.lower() if name else "core"
+    groups = {info.group for info in table.values()} if everything else {group}
     names = [each for each in known if each not in table or table[each].group in groups]
     if not everything:
         names = [each for each in names if each in table]
+    if not names:
+        raise UserError(f"no register of the group {group} is known of CPU {session.cpu}")
     state = cpsr_text(known["cpsr"]) if "cpsr" in known else ""
     pc = known.get("pc", known.get("r15"))
     return Registers(

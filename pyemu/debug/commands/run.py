@@ -112,9 +112,13 @@ class Backtrace:
 
     @property
     def lines(self) -> list[str]:
-        how = {"pc": "", "exidx": "", "fp": "  by frame pointer", "lr": "  by LR"}
-        named = zip(self.frames, self.names, strict=True)
-        return [f"#{n}  {name}{how[frame.how]}" for n, (frame, name) in enumerate(named)]
+        how = {"fp": "  by frame pointer", "lr": "  by LR"}
+        lines = []
+        for number, (frame, name) in enumerate(zip(self.frames, self.names, strict=True)):
+            if frame.exception is not None:
+                lines.append(f"    <exception: {frame.exception} taken from {name}>")
+            lines.append(f"#{number}  {name}{how.get(frame.how, '')}")
+        return lines
 
 
 # ---- what a stop says ----
@@ -363,8 +367,22 @@ def where(session: Session) -> Where:
     aliases=("backtrace",),
 )
 def backtrace(session: Session, limit: int = 64) -> Backtrace:
-    """Who called: by the ELF file's exception tables, by frame pointers, or by LR."""
+    """Who called, inner first, and what exceptions have interrupted.
+
+    By the code, followed to a return; by exception tables, of the ELF file or of a Linux kernel in its
+    memory; by frame pointers; by LR.
+    """
     found = tuple(frames(session, limit))
     if not found:
         raise UserError("bt: the core registers are not known here")
-    return Backtrace(found, tuple(session.place(each.pc) for each in found))
+    return Backtrace(found, tuple(_frame_name(session, each) for each in found))
+
+
+def _frame_name(session: Session, frame: Frame) -> str:
+    """Its PC, with the function that it is in."""
+    symbol = session.symbol(frame.inside)
+    if symbol is None:
+        return f"{frame.pc:#010x}"
+    name, _, offset = symbol.partition("+")
+    distance = int(offset or "0", 16) + frame.pc - frame.inside
+    return f"{frame.pc:#010x} ({name}{f'+{distance:#x}' if distance else ''})"

@@ -46,7 +46,7 @@ def parse_endpoint(text: str) -> tuple[str, int]:
     return host.strip("[]") or DEFAULT_HOST, int(port)
 
 
-def _reason(problem: OSError | UnicodeError) -> str:
+def _reason(problem: OSError | UnicodeError | TypeError) -> str:
     """Why there is no listener, in words of one line."""
     if isinstance(problem, OSError) and problem.errno == errno.EADDRINUSE:
         return "the port is in use, perhaps by a server that still runs; port 0 takes a free one"
@@ -64,7 +64,7 @@ class GdbServer:
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._listener = socket.create_server((host, port), family=family)
-        except (OSError, UnicodeError) as problem:
+        except (OSError, UnicodeError, TypeError) as problem:  # TypeError: a name that cannot be encoded
             raise UserError(f"gdb: cannot listen at {host}:{port}: {_reason(problem)}") from None
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self._client: socket.socket | None = None
@@ -268,7 +268,7 @@ class GdbServer:
 
 
 def _refuse(client: socket.socket) -> bool:
-    """Tell a second gdb why it is not served; False until it has asked for something (not with a "+")."""
+    """Tell a second gdb why it is not served; False until it has asked for more than that."""
     try:
         data = client.recv(4096)
         if data and b"$" not in data:
