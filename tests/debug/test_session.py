@@ -105,6 +105,14 @@ def test_each_example_works_where_its_command_does() -> None:
             session.execute(example)
 
 
+def test_names_of_registers_and_symbols_are_completed(session: Session) -> None:
+    assert completions(session, "regs ttb") == ["ttbcr", "ttbr0", "ttbr1"]
+    assert "banked" in completions(session, "regs ban")
+    assert completions(session, "cp15 prr") == ["prrr"]
+    assert "r0" not in completions(session, "cp15 r")
+    assert completions(session, "sym enabl") == ["enable", "enabled"]
+
+
 def test_help_of_a_group_lists_its_commands(session: Session) -> None:
     text = "\n".join(session.execute("help translation").lines)
     assert "why VA" in text
