@@ -23,7 +23,7 @@ _REASONS = {
     StopReason.LIMIT: "the number of instructions is over",
     StopReason.POWEROFF: "the guest has switched off",
     StopReason.RESET: "the guest asked for a reset",
-    StopReason.LOCKUP: "lockup: an exception's vector cannot be fetched",
+    StopReason.LOCKUP: "lockup: an exception's vector cannot be fetched (`doctor mmu` looks for the cause)",
     StopReason.DEADLOCK: "every CPU waits, and no timer will wake one",
     StopReason.IDLE: "every CPU waits",
     StopReason.REQUESTED: "stopped",
