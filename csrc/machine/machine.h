@@ -281,6 +281,10 @@ bool cpu_set_cp15(pe_cpu *cpu, cp15_reg reg, uint64_t value);
 /* ---- registers.c ---- */
 bool register_is_constant(uint32_t index);
 
+/* ---- state.c ---- */
+/* As pe_machine_state_load; timed: the cycle model as timed_save kept it, NULL: it begins anew. */
+pe_status state_load(pe_machine *m, const void *buf, size_t size, const void *timed, pe_error *err);
+
 /* ---- fill.c: soft TLB and W^X ---- */
 /* The engine numbers RAM in map order: two banks of flash, then RAM.  False: neither. */
 static inline bool fill_ram_offset(const pe_machine *m, uint64_t pa, uint64_t *offset)
