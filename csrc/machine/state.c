@@ -176,14 +176,6 @@ static pe_status load_cpu(pe_machine *m, uint32_t index, const state_cpu *in, pe
 
 pe_status state_load(pe_machine *m, const void *buf, size_t size, const void *timed, pe_error *err)
 {
-    if (m->hosted.take) {
-        return pe_fail(err, PE_ERR_STATE, "a Kernel model serves this machine: the state does not hold what it knows");
-    }
-    return state_load(m, buf, size, err);
-}
-
-pe_status state_load(pe_machine *m, const void *buf, size_t size, pe_error *err)
-{
     state_header h;
     pe_status status = check_header(m, buf, size, &h, err);
     if (status != PE_OK) {
@@ -235,5 +227,8 @@ pe_status state_load(pe_machine *m, const void *buf, size_t size, pe_error *err)
 
 pe_status pe_machine_state_load(pe_machine *m, const void *buf, size_t size, pe_error *err)
 {
+    if (m->hosted.take) {
+        return pe_fail(err, PE_ERR_STATE, "a Kernel model serves this machine: the state does not hold what it knows");
+    }
     return state_load(m, buf, size, NULL, err);
 }
