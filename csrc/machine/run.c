@@ -174,9 +174,8 @@ static void slice_begins(pe_machine *m, pe_cpu *cpu, uint32_t running)
 static bool stopped_by_debugger(const pe_machine *m)
 {
     const pe_stop_reason reason = m->stop.reason;
-    return m->stop_request ||
-           (m->stopping && (reason == PE_STOP_BREAKPOINT || reason == PE_STOP_STEP || reason == PE_STOP_WATCHPOINT ||
-                            reason == PE_STOP_POSITION));
+    return m->stop_request || (m->stopping && (reason == PE_STOP_BREAKPOINT || reason == PE_STOP_STEP ||
+                                               reason == PE_STOP_WATCHPOINT || reason == PE_STOP_POSITION));
 }
 
 static void slice_ends(pe_machine *m, pe_cpu *cpu)
