@@ -21,7 +21,7 @@ SOURCES := pyproject.toml setup.py pyemu/native/build.py $(shell find csrc -name
 export CC
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help demo test lint format asan-test fuzz bench clean check-host
+.PHONY: help demo test lint format asan-test fuzz fuzz-debug bench clean check-host
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -76,7 +76,8 @@ format: $(VENV)/test-installed ## format Python and C in place
 # The sanitizers live in a copy of the tree, so that their objects never mix with the ordinary ones.  Python itself is
 # not instrumented: the sanitizer's library is loaded first, and Python's own leaks at exit are not reported.
 SANITIZED = cd $(ASAN) && LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
-    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    PYTHONPATH=$(abspath $(ASAN))/tests/sanitizer ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
+    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
 $(ASAN)/built: $(VENV)/test-installed FORCE
 	@mkdir -p $(ASAN) && rm -rf $(ASAN)/csrc $(ASAN)/tests
@@ -86,12 +87,16 @@ $(ASAN)/built: $(VENV)/test-installed FORCE
 	cd $(ASAN) && PYEMU_SANITIZE=1 $(abspath $(BIN))/python setup.py -q build_ext --inplace
 
 asan-test: $(ASAN)/built ## the suite on a build with AddressSanitizer and UndefinedBehaviorSanitizer
-	$(SANITIZED) PYTHONMALLOC=malloc PYEMU_FUZZ_BLOBS=3000 PYEMU_FUZZ_INPUTS=500 \
+	$(SANITIZED) PYTHONMALLOC=malloc PYEMU_FUZZ_BLOBS=3000 PYEMU_FUZZ_INPUTS=500 PYEMU_FUZZ_DEBUGGER=10000 \
 	    $(abspath $(BIN))/python -m pytest -m 'not acceptance' $(TESTS)
 
 fuzz: $(ASAN)/built ## random guests and damaged input on that build: COUNT=100000 SEED=1 JOBS=2
 	$(SANITIZED) $(abspath $(BIN))/python -m tests.fuzz.blobs --count $(COUNT) --seed $(SEED) --jobs $(JOBS)
 	$(SANITIZED) $(abspath $(BIN))/python -m tests.fuzz.inputs --count $$(($(COUNT) / 10)) --seed $(SEED)
+
+fuzz-debug: $(ASAN)/built ## hostile packets, command lines, dumps and snapshots on that build: COUNT=1000000 SEED=1 JOBS=2
+	$(SANITIZED) PYTHONMALLOC=malloc \
+	    $(abspath $(BIN))/python -m tests.fuzz.debugger --count $(COUNT) --seed $(SEED) --jobs $(JOBS)
 
 bench: $(VENV)/test-installed ## speed, side by side with peers
 	$(BIN)/python -m pytest bench -s

@@ -32,5 +32,6 @@
 #include "abi/kernel/process.h"
 #include "abi/kernel/gup.h"
 #include "abi/kernel/hosted.h"
+#include "abi/kernel/trace.h"
 
 #endif

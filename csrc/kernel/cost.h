@@ -58,6 +58,9 @@ static inline void cost_dsb(struct pe_kernel *k)
     if (cost_billed(k)) {
         cost_event_billed(k, PE_COST_BARRIERS, k->bill.core.system.dsb_cycles);
     }
+    if (is_traced(k)) {
+        trace_add(k, &(pe_trace_event){.kind = PE_TRACE_BARRIER, .code = 0});
+    }
 }
 
 static inline void cost_isb(struct pe_kernel *k)
@@ -65,6 +68,9 @@ static inline void cost_isb(struct pe_kernel *k)
     k->stats.isb++;
     if (cost_billed(k)) {
         cost_event_billed(k, PE_COST_BARRIERS, k->bill.core.system.isb_cycles);
+    }
+    if (is_traced(k)) {
+        trace_add(k, &(pe_trace_event){.kind = PE_TRACE_BARRIER, .code = 1});
     }
 }
 

@@ -45,7 +45,7 @@ static pe_status init(struct pe_kernel *k, const pe_kernel_config *config, pe_er
     k->ram = pe_mem_host(k->mem, k->layout.phys_offset, k->config.ram_bytes);
     k->bits = k->config.tables == PE_TABLES_LPAE ? &pgtable_lpae : &pgtable_classic;
     cpus_init(k);
-    if ((status = zones_init(k, err)) || (status = swapper_init(k, err))) {
+    if ((status = heap_init(k, err)) || (status = zones_init(k, err)) || (status = swapper_init(k, err))) {
         return status;
     }
     for (uint32_t i = 0; i < k->config.cpus; i++) {
@@ -78,10 +78,12 @@ void pe_kernel_free(pe_kernel *k)
 {
     if (k) {
         processes_release(k);
-        free(k->pgd_slabs.slab);
+        heap_free(k, k->pgd_slabs.slab);
         hosted_release(k);
         zones_release(k);
         bill_release(k);
+        trace_release(k);
+        heap_release(k);
         free(k);
     }
 }

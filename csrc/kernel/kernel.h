@@ -11,6 +11,7 @@
 #include "kernel/gup/gup.h"
 #include "kernel/kmap/kmap.h"
 #include "kernel/layout.h"
+#include "kernel/memory/heap.h"
 #include "kernel/memory/zone.h"
 #include "kernel/process/mm.h"
 #include "kernel/tables/pgtable.h"
@@ -103,7 +104,9 @@ struct pe_kernel {
     struct lock_state locks[PE_LOCKS];
     struct gup_race race;
 
+    struct heap heap;
     struct hosted *hosted; /* NULL: no program was started */
+    struct trace *trace;   /* NULL: nobody looks */
 
     struct bill bill;
     struct reports reports;
@@ -139,6 +142,19 @@ static inline bool is_rt(const struct pe_kernel *k)
 {
     return k->config.preemption == PE_PREEMPT_RT;
 }
+
+static inline bool is_traced(const struct pe_kernel *k)
+{
+    return __builtin_expect(k->trace != NULL, 0);
+}
+
+/* Whether stores to guest memory are to be told before they are made. */
+static inline bool is_observed(const struct pe_kernel *k)
+{
+    return __builtin_expect(k->trace != NULL || k->machine != NULL, 0);
+}
+void observe_entry(struct pe_kernel *k, const uint8_t *host, uint32_t size, uint64_t value);
+void observe_page(struct pe_kernel *k, const uint8_t *host, uint32_t bytes);
 
 static inline struct task *current_task(const struct pe_kernel *k)
 {

@@ -50,7 +50,8 @@ typedef struct checkpoint {
     pe_checkpoint info;
     void *state;
     size_t state_bytes;
-    void *timed; /* the cycle model; NULL: none */
+    void *hosted; /* state of who hosts programs; NULL: nobody does */
+    void *timed;  /* the cycle model; NULL: none */
     suspension suspended;
     struct {
         held_block held;
@@ -69,7 +70,7 @@ struct debug_machine {
     pe_watch_hit hit;
     bool has_hit, hit_pending;
 
-    uint8_t *tables; /* bit set: pages from which a walk has read; NULL: not recorded */
+    uint8_t *tables; /* by page: the level of the tables in it, 0: none; NULL: not recorded */
     pe_table_write *ring;
     uint64_t ring_room, ring_count, ring_oldest;
 

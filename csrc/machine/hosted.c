@@ -5,6 +5,7 @@
 
 void machine_host(pe_machine *m, const hosted_by *by)
 {
+    rewind_forget(m); /* those of another host, or of none */
     m->hosted = *by;
 }
 

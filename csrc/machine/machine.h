@@ -162,6 +162,9 @@ typedef struct hosted_by {
     void (*take)(void *context, pe_cpu *cpu, const hosted_event *event);
     void (*slice_over)(void *context, pe_cpu *cpu); /* the CPU's turn is over */
     void (*gone)(void *context);                    /* the machine is freed */
+    /* For checkpoints, all but guest memory: a block of malloc, or NULL with a reason; and back. */
+    void *(*save)(void *context, size_t *bytes, pe_error *err);
+    void (*load)(void *context, const void *state);
 } hosted_by;
 
 typedef struct byte_queue {
@@ -279,7 +282,8 @@ bool cpu_set_cp15(pe_cpu *cpu, cp15_reg reg, uint64_t value);
 bool register_is_constant(uint32_t index);
 
 /* ---- state.c ---- */
-/* As pe_machine_state_load; timed: the cycle model as timed_save kept it, NULL: it begins anew. */
+/* As pe_machine_state_load, for a caller that loads what a host of programs knows.  timed: the cycle model as
+ * timed_save kept it, NULL: it begins anew. */
 pe_status state_load(pe_machine *m, const void *buf, size_t size, const void *timed, pe_error *err);
 
 /* ---- fill.c: soft TLB and W^X ---- */
@@ -478,6 +482,7 @@ bool watch_fill(pe_cpu *cpu, uint32_t va, pe_access access, const pe_translation
 uint64_t watch_address(const pe_cpu *cpu, uint64_t pa);
 /* [pa, pa + len) is about to be written by the host. */
 void rewind_host_write(pe_machine *machine, uint64_t pa, uint64_t len);
+void rewind_forget(pe_machine *machine); /* all checkpoints */
 
 /* ---- psci.c, semihost.c ---- */
 void psci_call(pe_cpu *cpu);

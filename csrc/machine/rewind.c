@@ -61,6 +61,7 @@ static void free_checkpoint(checkpoint *c)
 {
     clear_log(c);
     free(c->pages);
+    free(c->hosted);
     free(c->state);
     free(c->timed);
     free(c);
@@ -84,6 +85,13 @@ void rewind_free(pe_machine *m)
 {
     give_up(m);
     free(m->debug->checkpoints);
+}
+
+void rewind_forget(pe_machine *m)
+{
+    if (m->debug) {
+        give_up(m);
+    }
 }
 
 void rewind_save_page(pe_machine *m, uint64_t page)
@@ -164,7 +172,13 @@ static checkpoint *take(pe_machine *m, pe_error *err)
         free_checkpoint(c);
         return NULL;
     }
-    c->info = (pe_checkpoint){m->debug->next_id, run_total_insns(m), pe_machine_exceptions(m), sizeof *c + bytes};
+    size_t hosted = 0;
+    if (m->hosted.save && !(c->hosted = m->hosted.save(m->hosted.context, &hosted, err))) {
+        free_checkpoint(c);
+        return NULL;
+    }
+    c->info =
+        (pe_checkpoint){m->debug->next_id, run_total_insns(m), pe_machine_exceptions(m), sizeof *c + bytes + hosted};
     c->suspended = m->suspended;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         c->cpu[i].held = m->cpu[i]->held;
@@ -283,6 +297,9 @@ pe_status pe_machine_rewind(pe_machine *m, uint64_t id, pe_error *err)
     d->ncheckpoints = at + 1;
     clear_log(c);
     status = state_load(m, c->state, c->state_bytes, c->timed, err);
+    if (c->hosted) {
+        m->hosted.load(m->hosted.context, c->hosted);
+    }
     watch_forget_since(m, c->info.insns);
     m->suspended = c->suspended;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {

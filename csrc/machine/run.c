@@ -178,6 +178,19 @@ static bool stopped_by_debugger(const pe_machine *m)
                                                reason == PE_STOP_WATCHPOINT || reason == PE_STOP_POSITION));
 }
 
+/* Whether the turn goes on with the next run: the debugger broke it off, or in front of a host of programs, whose
+ * tasks take turns by it, anything did. */
+static bool turn_is_broken_off(const pe_machine *m, const pe_cpu *cpu)
+{
+    if (cpu->power != CPU_ON || cpu->end == END_YIELD) {
+        return false;
+    }
+    if (m->hosted.take) {
+        return stopped_by_debugger(m) || (!m->stopping && cpu->insns < m->slice_deadline);
+    }
+    return stopped_by_debugger(m) && (cpu->held.on || !run_past_plan(cpu));
+}
+
 static void slice_ends(pe_machine *m, pe_cpu *cpu)
 {
     clock_leave();
@@ -187,8 +200,7 @@ static void slice_ends(pe_machine *m, pe_cpu *cpu)
         m->time = machine_time(m);
     }
     m->current = NULL;
-    if (stopped_by_debugger(m) && cpu->power == CPU_ON && cpu->end != END_YIELD &&
-        (cpu->held.on || !run_past_plan(cpu))) {
+    if (turn_is_broken_off(m, cpu)) {
         m->suspended = (suspension){true, cpu->index, m->timed ? m->timed->running : 1, m->slice_share,
                                     m->slice_deadline > cpu->insns ? m->slice_deadline - cpu->insns : 0};
     } else {
@@ -252,7 +264,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
         }
     }
     debug_is_done(cpu);
-    if (m->hosted.slice_over && !m->stopping && status == PE_OK) {
+    if (m->hosted.slice_over && !m->stopping && status == PE_OK && cpu->insns >= m->slice_deadline) {
         m->hosted.slice_over(m->hosted.context, cpu);
     }
     engine_leave();

@@ -227,5 +227,8 @@ pe_status state_load(pe_machine *m, const void *buf, size_t size, const void *ti
 
 pe_status pe_machine_state_load(pe_machine *m, const void *buf, size_t size, pe_error *err)
 {
+    if (m->hosted.take) {
+        return pe_fail(err, PE_ERR_STATE, "a Kernel model serves this machine: the state does not hold what it knows");
+    }
     return state_load(m, buf, size, NULL, err);
 }

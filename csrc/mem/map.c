@@ -21,15 +21,30 @@ static size_t align_up(size_t value, size_t to)
     return (value + to - 1) & ~(to - 1);
 }
 
-/* Anonymous and without reservation.  Huge pages would back 2 MB for each page that the guest touches. */
+/* Anonymous and without reservation, between two host pages that nothing may touch: what runs over an end of guest
+ * memory ends there.  Huge pages would back 2 MB for each page that the guest touches. */
 static void *map_anonymous(size_t size)
 {
-    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    size_t guard = host_page_size();
+    size_t inside = align_up(size, guard);
+    uint8_t *map = mmap(NULL, inside + 2 * guard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED) {
         return NULL;
     }
-    madvise(map, size, MADV_NOHUGEPAGE);
-    return map;
+    if (mprotect(map + guard, inside, PROT_READ | PROT_WRITE) != 0) {
+        int reason = errno;
+        munmap(map, inside + 2 * guard);
+        errno = reason;
+        return NULL;
+    }
+    madvise(map + guard, inside, MADV_NOHUGEPAGE);
+    return map + guard;
+}
+
+static void unmap(void *map, size_t size)
+{
+    size_t guard = host_page_size();
+    munmap((uint8_t *)map - guard, align_up(size, guard) + 2 * guard);
 }
 
 pe_status pe_map_ram(pe_mem_segment *segment, pe_error *err)
@@ -98,7 +113,7 @@ pe_status pe_map_file(pe_mem_segment *segment, const char *path, uint64_t offset
     close(fd);
     if (view == MAP_FAILED) {
         if (segment->map) {
-            munmap(segment->map, segment->map_size);
+            unmap(segment->map, segment->map_size);
         }
         return pe_fail(err, PE_ERR_MEMORY, "cannot map 0x%" PRIx64 " bytes of %s: %s", segment->file_size, path,
                        strerror(reason));
@@ -110,7 +125,7 @@ pe_status pe_map_file(pe_mem_segment *segment, const char *path, uint64_t offset
 
 void pe_map_release(pe_mem_segment *segment)
 {
-    munmap(segment->map, segment->map_size);
+    unmap(segment->map, segment->map_size);
 }
 
 pe_status pe_map_reset(pe_mem_segment *segment, pe_error *err)

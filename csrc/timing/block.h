@@ -76,6 +76,30 @@ static inline bool block_conditional(const cs_arm *arm)
     return arm->cc != ARM_CC_AL && arm->cc != ARM_CC_INVALID;
 }
 
+/* Whether an instruction moves a list of registers that follows its base, as PUSH and POP do not. */
+static inline bool block_multiple(unsigned id)
+{
+    switch (id) {
+    case ARM_INS_LDM:
+    case ARM_INS_LDMDA:
+    case ARM_INS_LDMDB:
+    case ARM_INS_LDMIB:
+    case ARM_INS_STM:
+    case ARM_INS_STMDA:
+    case ARM_INS_STMDB:
+    case ARM_INS_STMIB:
+    case ARM_INS_VLDMIA:
+    case ARM_INS_VLDMDB:
+    case ARM_INS_VSTMIA:
+    case ARM_INS_VSTMDB:
+    case ARM_INS_FLDMIAX:
+    case ARM_INS_FLDMDBX:
+    case ARM_INS_FSTMIAX:
+    case ARM_INS_FSTMDBX: return true;
+    default: return false;
+    }
+}
+
 /* Bits of capstone's register; 0 for one that the pipeline does not know. */
 uint64_t blocks_reg_bits(unsigned reg);
 /* flow.c: adds the accesses of blocks->insn, `offset` bytes into the block, and what its results depend on. */

@@ -307,27 +307,12 @@ static uint8_t words_moved(const cs_insn *insn, const cs_arm *arm)
         const bool in_d = op->type == ARM_OP_REG && op->reg >= ARM_REG_D0 && op->reg <= ARM_REG_D31;
         words = (uint8_t)(words + (op->type == ARM_OP_REG) + in_d);
     }
+    words = (uint8_t)(words - (words > 1 && block_multiple(insn->id))); /* the base register */
     switch (insn->id) {
-    case ARM_INS_LDM:
-    case ARM_INS_LDMDA:
-    case ARM_INS_LDMDB:
-    case ARM_INS_LDMIB:
-    case ARM_INS_STM:
-    case ARM_INS_STMDA:
-    case ARM_INS_STMDB:
-    case ARM_INS_STMIB:
-    case ARM_INS_VLDMIA:
-    case ARM_INS_VLDMDB:
-    case ARM_INS_VSTMIA:
-    case ARM_INS_VSTMDB:
-    case ARM_INS_FLDMIAX:
-    case ARM_INS_FLDMDBX:
-    case ARM_INS_FSTMIAX:
-    case ARM_INS_FSTMDBX:
-    case ARM_INS_STREX: /* the status register */
+    case ARM_INS_STREX:
     case ARM_INS_STREXB:
     case ARM_INS_STREXH:
-    case ARM_INS_STREXD: words = (uint8_t)(words - (words > 1)); break; /* the base register */
+    case ARM_INS_STREXD: words = (uint8_t)(words - (words > 1)); break; /* the status register */
     case ARM_INS_RFEDA:
     case ARM_INS_RFEDB:
     case ARM_INS_RFEIA:

@@ -44,27 +44,14 @@ static uint8_t structure_accesses(uint32_t bits)
 
 static uint8_t accesses_of(const cs_insn *insn, const cs_arm *arm, bool thumb)
 {
+    if (block_multiple(insn->id)) {
+        return (uint8_t)(arm->op_count - (arm->op_count > 0));
+    }
     switch (insn->id) {
     case ARM_INS_LDC: /* undefined in the engine */
     case ARM_INS_LDCL:
     case ARM_INS_STC:
     case ARM_INS_STCL: return 0;
-    case ARM_INS_LDM:
-    case ARM_INS_LDMDA:
-    case ARM_INS_LDMDB:
-    case ARM_INS_LDMIB:
-    case ARM_INS_STM:
-    case ARM_INS_STMDA:
-    case ARM_INS_STMDB:
-    case ARM_INS_STMIB:
-    case ARM_INS_VLDMIA:
-    case ARM_INS_VLDMDB:
-    case ARM_INS_VSTMIA:
-    case ARM_INS_VSTMDB:
-    case ARM_INS_FLDMIAX:
-    case ARM_INS_FLDMDBX:
-    case ARM_INS_FSTMIAX:
-    case ARM_INS_FSTMDBX: return (uint8_t)(arm->op_count - (arm->op_count > 0));
     case ARM_INS_PUSH:
     case ARM_INS_POP:
     case ARM_INS_VPUSH:

@@ -33,6 +33,23 @@ examples:
 `pyemu COMMAND --help` explains a command and its exit status.
 """
 
+# Habits of those who come from QEMU.
+_OF_QEMU = {
+    "-s": "--gdb 1234 serves gdb, and waits for it",
+    "-S": "--gdb PORT waits for gdb before the first instruction",
+    "-gdb": "--gdb PORT serves gdb, and waits for it",
+    "-kernel": "the kernel is IMAGE, without an option",
+    "-m": "--mem SIZE",
+    "-smp": "--smp N",
+    "-cpu": "--cpu NAME",
+    "-append": "--append S",
+    "-initrd": "--initrd F",
+    "-dtb": "--dtb F",
+    "-bios": "--flash F",
+    "-nographic": "the console is this terminal anyway",
+    "-semihosting": "semihosting is on unless there is --no-semihosting",
+}
+
 
 class OneLineParser(argparse.ArgumentParser):
     """A parser whose complaint is one line."""
@@ -77,7 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit status."""
     args, unknown = make_parser().parse_known_args(argv)
     if unknown:
-        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        hint = next((f": {_OF_QEMU[each]}" for each in unknown if each in _OF_QEMU), "")
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     try:
         status: int = args.run(args)
         sys.stdout.flush()

@@ -141,7 +141,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--gdb",
         metavar="[HOST:]PORT",
-        help="wait for gdb here before the first instruction; on this host alone unless HOST is given",
+        help="wait for gdb here before the first instruction, as QEMU's -s -S; on this host alone unless "
+        "HOST is given; 0 takes a free port",
     )
     out = parser.add_argument_group("results")
     out.add_argument(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyemu.config import TIMINGS, UserError, parse_size
 
@@ -16,6 +16,9 @@ REMEDIES = ("none", "no-highpte", "no-fast-gup", "trylock", "skip-high-get")
 TABLES = ("lpae", "classic")
 VMSPLITS = ("3g", "3g_opt", "2g", "1g")
 
+# What only a kernel has, by the names of its arguments.
+KERNEL_ONLY = ("tables", "vmsplit", "highmem", "highpte", "preempt_rt", "high_get", "remedy", "force")
+
 HELP = """\
 --highpte and --preempt-rt together are what Kconfig forbids (HIGHPTE depends on HIGHMEM && !PREEMPT_RT);
 --force builds it all the same and shows what breaks; a --remedy is a patch that takes the rule's place:
@@ -27,12 +30,13 @@ HELP = """\
 where DEBUG_HIGHMEM answers without a lock."""
 
 
-def add_kernel_options(parser: argparse.ArgumentParser) -> None:
-    """Declare them, in a group of their own."""
-    group = parser.add_argument_group("kernel")
-    group.add_argument(
-        "--mem", metavar="SIZE", type=size_option, default=1 << 30, help="RAM, 64M to 64G (default 1G)"
-    )
+def add_kernel_options(parser: argparse.ArgumentParser, *, title: str = "kernel", mem: bool = True) -> None:
+    """Declare them, in a group of their own; without ``mem`` where the command has a --mem already."""
+    group = parser.add_argument_group(title)
+    if mem:
+        group.add_argument(
+            "--mem", metavar="SIZE", type=size_option, default=1 << 30, help="RAM, 64M to 64G (default 1G)"
+        )
     group.add_argument("--tables", choices=TABLES, default="lpae", help="page tables (default lpae)")
     group.add_argument("--vmsplit", choices=VMSPLITS, default="3g", help="user's share (default 3g)")
     group.add_argument(
@@ -71,23 +75,23 @@ def add_timing_options(parser: argparse.ArgumentParser, timing: str) -> None:
     )
 
 
-def kernel_config(args: argparse.Namespace, **more: object) -> KernelConfig:
-    """The configuration of these options; UserError with the rule that forbids it."""
+def kernel_config(args: argparse.Namespace, **more: Any) -> KernelConfig:
+    """The configuration of these options and of further fields; UserError with the rule that forbids it."""
     from pyemu.kernel import KernelConfig
 
+    values: dict[str, Any] = {
+        "memory_bytes": args.mem,
+        "tables": args.tables,
+        "vmsplit": args.vmsplit,
+        "preemption": "rt" if args.preempt_rt else "voluntary",
+        "highmem": args.highmem,
+        "highpte": args.highpte,
+        "high_get": HIGH_GET[args.high_get],
+        "remedy": args.remedy,
+        "force": args.force,
+    }
     try:
-        return KernelConfig(
-            memory_bytes=args.mem,
-            tables=args.tables,
-            vmsplit=args.vmsplit,
-            preemption="rt" if args.preempt_rt else "voluntary",
-            highmem=args.highmem,
-            highpte=args.highpte,
-            high_get=HIGH_GET[args.high_get],  # type: ignore[arg-type]
-            remedy=args.remedy,
-            force=args.force,
-            **more,  # type: ignore[arg-type]
-        )
+        return KernelConfig(**(values | more))
     except UserError as problem:
         text = str(problem).replace("; force builds", "; --force builds").replace("ram_bytes:", "--mem:")
         raise UserError(text) from None

@@ -59,25 +59,14 @@ def _count(text: str) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Run it and return its exit status."""
-    from pyemu.config import CPU_MODELS, MachineConfig
-    from pyemu.kernel import Kernel
-    from pyemu.kernel.program import Program, start_program
-    from pyemu.machine import Machine
-    from pyemu.timing import read_core
+    from pyemu.kernel.program import Program, host_program
 
     program = Program.read(args.program)
-    core = read_core(args.core)
     config = kernel_config(args, timing=args.timing, core=args.core)
-    cpu = next((name for name in (core.name, core.base) if name in CPU_MODELS), CPU_MODELS[0])
-    machine_config = MachineConfig(
-        memory_bytes=args.mem, semihosting=False, timing=args.timing, core=args.core
-    ).with_options(cpu=cpu)
-    with Machine(machine_config) as machine:
-        machine.reset(0)
-        with Kernel(config, machine=machine) as kernel:
-            start_program(kernel, program, args.arguments)
-            stop = _run_to_its_end(machine, args.max_insns)
-            summary = _Summary(kernel, machine, stop)
+    machine, kernel = host_program(config, program, args.arguments)
+    with machine, kernel:
+        stop = _run_to_its_end(machine, args.max_insns)
+        summary = _Summary(kernel, machine, stop)
     if args.json:
         print(json.dumps(summary.as_dict()))
     else:

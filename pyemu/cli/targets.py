@@ -11,13 +11,16 @@ from pyemu.config import TIMINGS, UserError, parse_size
 if TYPE_CHECKING:
     from pyemu.debug import Target
 
-__all__ = ["add_target_arguments", "open_from"]
+__all__ = ["add_target_arguments", "open_from", "with_cpu"]
 
 
-def add_target_arguments(parser: argparse.ArgumentParser) -> None:
+def add_target_arguments(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """TARGET and the options that say more about it."""
     parser.add_argument(
-        "target", metavar="TARGET", help="a snapshot, an ELF core, a raw image of RAM, or an image to load"
+        "target",
+        metavar="TARGET",
+        nargs="?" if optional else None,
+        help="a snapshot, an ELF core, a raw image of RAM, or an image to load",
     )
     group = parser.add_argument_group("what the target is")
     group.add_argument("--regs", metavar="FILE.json", type=Path, help="translation registers of a dump")
@@ -56,8 +59,13 @@ def open_from(args: argparse.Namespace, **more: Any) -> Target:
     target = open_target(args.target, options)
     for guess in getattr(target, "guesses", ()):
         print("\n".join(guess.lines), file=sys.stderr)
-    if not 0 <= args.cpu < target.cpus:
+    return with_cpu(target, args.cpu)
+
+
+def with_cpu(target: Target, cpu: int) -> Target:
+    """The target, if it has the CPU that --cpu names; closed and a UserError otherwise."""
+    if not 0 <= cpu < target.cpus:
         count = target.cpus
         target.close()
-        raise UserError(f"{args.target}: no CPU {args.cpu}: there are {count}, counted from 0")
+        raise UserError(f"{target.name}: no CPU {cpu}: there are {count}, counted from 0")
     return target

@@ -13,8 +13,7 @@ from pyemu.cli.targets import add_target_arguments, open_from
 from pyemu.config import UserError
 
 if TYPE_CHECKING:
-    from pyemu.debug import Target
-    from pyemu.machine.loaders import Symbols
+    from pyemu.debug import Session, Target
     from pyemu.mmu import Access
 
 SUMMARY = "translate virtual addresses of a snapshot or a dump"
@@ -73,13 +72,12 @@ JSON = Form(
 
 def run(args: argparse.Namespace) -> int:
     """Print the translation of each address."""
+    from pyemu.debug import Session
+
     form = JSON if args.json else CSV if args.csv else TEXT
-    target = open_from(args)
-    try:
-        asked = _batches(args.va, target.symbols, sys.stdin)
-        total, faults = _print(target, args, asked, form, sys.stdout.write)
-    finally:
-        target.close()
+    with Session(open_from(args)) as session:
+        asked = _batches(args.va, session, sys.stdin)
+        total, faults = _print(session.target, args, asked, form, sys.stdout.write)
     if args.json:
         sys.stdout.write(f', "translated": {total - faults}, "faults": {faults}}}\n')
     return STATUS_FAULT if faults else 0
@@ -125,7 +123,7 @@ def _lines(form: Form, va: array[int], pa: array[int], status: bytearray) -> Ite
             yield good % (address, output)
 
 
-def _batches(words: list[str], symbols: Symbols, stdin: TextIO) -> Iterator[array[int]]:
+def _batches(words: list[str], session: Session, stdin: TextIO) -> Iterator[array[int]]:
     """The addresses in the order in which they were given, many at a time."""
     given: list[str] = []
     for word in words:
@@ -133,27 +131,27 @@ def _batches(words: list[str], symbols: Symbols, stdin: TextIO) -> Iterator[arra
             given.append(word)
             continue
         if given:
-            yield _addresses(given, symbols)
+            yield _addresses(given, session)
             given = []
         for lines in iter(lambda: stdin.readlines(BATCH_BYTES), []):
-            yield _addresses("".join(lines).split(), symbols)
+            yield _addresses("".join(lines).split(), session)
     if given:
-        yield _addresses(given, symbols)
+        yield _addresses(given, session)
 
 
-def _addresses(words: list[str], symbols: Symbols) -> array[int]:
+def _addresses(words: list[str], session: Session) -> array[int]:
     try:
         return array("I", map(int, words, repeat(16)))
     except (ValueError, OverflowError):
-        return array("I", [_address(word, symbols) for word in words])
+        return array("I", [_address(word, session) for word in words])
 
 
-def _address(word: str, symbols: Symbols) -> int:
+def _address(word: str, session: Session) -> int:
     shown = word if len(word) <= 40 else word[:37] + "..."
     try:
         value = int(word, 16)
     except ValueError:
-        found = symbols.find(word)
+        found = session.symbols.find(word)
         if found is None:
             raise UserError(f"{shown!r} is neither a hexadecimal address nor a symbol") from None
         value = found

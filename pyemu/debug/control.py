@@ -93,7 +93,7 @@ class Control(Forward):
     # ---- backward ----
 
     def _need_history(self) -> None:
-        if not self.record:
+        if not self.record or not self.checkpoints():
             raise UserError("there is no way back: the host has no memory for checkpoints")
 
     def _rewind(self, number: int) -> None:
@@ -121,7 +121,10 @@ class Control(Forward):
     def _replay(self, target: Position) -> None:
         self._run_to(target.insns)
         while self.position < target and self.position.insns == target.insns:
+            before = self.position
             self._run(THROUGH, step=lib.PE_STEP_ANY, quiet=True)
+            if self.position == before:  # it cannot go on, which it did when it ran first
+                break
         if self.position != target:
             raise UserError(f"the run was not the same again: {self.position.text} instead of {target.text}")
 

@@ -162,12 +162,19 @@ class Forward:
         run.flags = flags
         while True:
             run.max_insns = SLICE_INSNS - executed % SLICE_INSNS
-            check(lib.pe_machine_run(self.machine.handle, run, native, err), err)
+            if self.machine.asked_to_stop():
+                native.reason, native.insns = lib.PE_STOP_REQUESTED, 0
+            else:
+                check(lib.pe_machine_run(self.machine.handle, run, native, err), err)
             run.flags &= ~LEAVE
             done, executed = done + native.insns, executed + native.insns
             native.insns = done
             stop = Stop.from_native(native)
             self._take_output(quiet)
+            if stop.reason is StopReason.REQUESTED:
+                self.machine.asked_to_stop()
+                if quiet:
+                    raise UserError(f"stopped on the way back, at {self.position.text}")
             if stop.reason is StopReason.LIMIT and not quiet:
                 self._passed(executed)
             if stop.reason is StopReason.POSITION and executed == limit:
@@ -223,7 +230,7 @@ class Forward:
             for w in out[0:count]:
                 if w.pa < pa + size and pa < w.pa + w.size:
                     found.append(
-                        TableWrite(w.insns, w.cpu, w.pc, w.va, w.pa, w.size, w.old_value, w.new_value)
+                        TableWrite(w.insns, w.cpu, w.pc, w.lr, w.va, w.pa, w.size, w.old_value, w.new_value)
                     )
         return found
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pyemu.config import MachineConfig, Timing, UserError
-from pyemu.debug.target import LiveTarget, Target
+from pyemu.debug.target import KernelTarget, LiveTarget, Target
 from pyemu.machine import LoadOptions, Machine
 from pyemu.machine.loaders import Symbols
 from pyemu.machine.loaders.files import read_file
 from pyemu.machine.snapshot import is_snapshot
 
-__all__ = ["OpenOptions", "open_target"]
+if TYPE_CHECKING:
+    from pyemu.kernel import KernelConfig
+
+__all__ = ["OpenOptions", "open_kernel", "open_target"]
 
 _ELF_CORE = 4
 _MAX_SYMBOL_BYTES = 1 << 30
@@ -69,6 +74,34 @@ def open_target(path: str | Path, options: OpenOptions | None = None) -> Target:
     return target
 
 
+def open_kernel(
+    config: KernelConfig,
+    program: str | Path | None = None,
+    arguments: Sequence[str] = (),
+    *,
+    symbols: Path | None = None,
+) -> Target:
+    """A Kernel model of its own, or one that hosts a user program, which is before its first instruction.
+
+    ``symbols`` is a file to read them from; otherwise they are the program's. Raises
+    :class:`~pyemu.config.UserError`.
+    """
+    target: Target
+    if program is None:
+        from pyemu.kernel import Kernel
+
+        target = KernelTarget(Kernel(config), owned=True)
+    else:
+        from pyemu.kernel.program import Program, host_program
+
+        machine, kernel = host_program(config, Program.read(program), arguments)
+        target = LiveTarget(machine, name=str(program), kernel=kernel, owned=True)
+        target.symbols = read_symbols(Path(program))
+    if symbols is not None:
+        target.symbols = read_symbols(symbols)
+    return target
+
+
 def _is_core(start: bytes) -> bool:
     if not start.startswith(b"\x7fELF") or len(start) < 18:
         return False
@@ -96,7 +129,7 @@ def read_symbols(path: Path) -> Symbols:
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
         words = line.split()
         try:
-            address, name = int(words[0], 16), words[2]
+            address, name = _symbol_address(words[0]), words[2]
         except (IndexError, ValueError):
             raise UserError(
                 f"{path}: line {number} is no symbol: an ELF file or lines like `c0008000 T stext` have them"
@@ -104,3 +137,10 @@ def read_symbols(path: Path) -> Symbols:
         if not name.startswith("$"):
             found.setdefault(name, address)
     return Symbols.known(found)
+
+
+def _symbol_address(text: str) -> int:
+    """ValueError unless it is an address of up to 64 bits."""
+    if not 0 < len(text) <= 16 or not text.isalnum():
+        raise ValueError
+    return int(text, 16)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from pyemu.config import UserError
+from pyemu.config import UserError, parse_size
 from pyemu.debug.session import parse_number
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ __all__ = [
     "Parameter",
     "Range",
     "Rest",
+    "Size",
     "Suffix",
     "Word",
     "bind",
@@ -59,7 +61,7 @@ class Address(Parameter):
         self.bits = bits
 
     def words(self, session: Session) -> list[str]:
-        return [*session.target.symbols.addresses, *session.registers]
+        return [*session.symbols.addresses, *session.registers]
 
     def parse(self, session: Session, text: str) -> int:
         value = session.value(text)
@@ -72,7 +74,7 @@ class Range(Parameter):
     """``START-END`` (END is not part of it), ``START+SIZE`` of numbers, or one address, as (start, end)."""
 
     def words(self, session: Session) -> list[str]:
-        return list(session.target.symbols.addresses)
+        return list(session.symbols.addresses)
 
     def parse(self, session: Session, text: str) -> tuple[int, int]:
         for sign in "-+":
@@ -105,8 +107,27 @@ class Number(Parameter):
         return value
 
 
+class Size(Parameter):
+    """A size in bytes: ``4096``, ``64K``, ``2M``; not 0, and less than 4 GB."""
+
+    def parse(self, session: Session, text: str) -> int:
+        value = parse_size(text)
+        if not 0 < value < 1 << ADDRESS_BITS:
+            raise UserError(f"{text} is no size of a mapping: 1 byte to less than 4G are")
+        return value
+
+
 class Word(Parameter):
-    """One word as it is."""
+    """One word as it is; ``offers`` are the words to complete it with."""
+
+    def __init__(
+        self, name: str, *, optional: bool = False, offers: Callable[[Session], Iterable[str]] | None = None
+    ) -> None:
+        super().__init__(name, optional=optional)
+        self._offers = offers
+
+    def words(self, session: Session) -> list[str]:
+        return [] if self._offers is None else list(self._offers(session))
 
     def parse(self, session: Session, text: str) -> str:
         return text

@@ -10,36 +10,23 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pyemu.config import UserError
 from pyemu.debug.parameters import Choice, Flag, Option
-from pyemu.debug.parameters import Word as WordParameter
-from pyemu.debug.registry import Command, command, commands, find
+from pyemu.debug.registry import commands, find
 from pyemu.debug.render import as_json, as_text
 from pyemu.debug.session import Session
 
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["Help", "Script", "completions", "interact"]
+__all__ = ["Script", "completions", "interact"]
 
 PROMPT = "(pyemu) "
 _QUIT = ("quit", "q", "exit")
 _STATUS_REFUSED = 2
 _COMMENT = "#"
-
-
-@dataclass(frozen=True)
-class Help:
-    """Text of ``help``."""
-
-    text: str
-
-    @property
-    def lines(self) -> list[str]:
-        return self.text.splitlines()
 
 
 class Script:
@@ -89,6 +76,7 @@ def _interruptible(session: Session) -> Iterator[None]:
         yield
         return
     before = signal.getsignal(signal.SIGINT)
+    machine.asked_to_stop()  # what came too late for the command before
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         machine.stop()
@@ -160,26 +148,3 @@ def completions(session: Session, text: str) -> list[str]:
         if marked == last.startswith("-") or isinstance(parameter, Choice):
             words |= set(parameter.words(session))
     return sorted(word for word in words if word.startswith(last))
-
-
-@command(
-    "help",
-    WordParameter("name", optional=True),
-    WordParameter("second", optional=True),
-    group="session",
-    example="help walk",
-    aliases=("h", "?"),
-)
-def help_(session: Session, name: str | None = None, second: str | None = None) -> Help:
-    """The commands, or one of them with an example."""
-    if name is not None:
-        found, _ = find(name if second is None else f"{name} {second}")
-        return Help(found.help)
-    groups: dict[str, list[Command]] = {}
-    for each in dict.fromkeys(commands().values()):
-        groups.setdefault(each.group, []).append(each)
-    lines = []
-    for group, members in groups.items():
-        lines.append(f"{group}:")
-        lines += [f"  {each.usage:<44} {each.summary}" for each in members]
-    return Help("\n".join([*lines, "", "`help NAME` explains one, with an example."]))

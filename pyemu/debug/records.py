@@ -64,11 +64,12 @@ class WatchHit:
 
 @dataclass(frozen=True)
 class TableWrite:
-    """A store to a table: by the instruction at ``pc``, which came after ``insns`` others."""
+    """A store to a table by the instruction at ``pc``, which came after ``insns`` others; LR was ``lr``."""
 
     insns: int
     cpu: int
     pc: int
+    lr: int
     va: int
     pa: int
     size: int

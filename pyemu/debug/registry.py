@@ -55,7 +55,7 @@ class Command:
     @property
     def summary(self) -> str:
         """The first line of the function's docstring."""
-        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+        return (inspect.getdoc(self.function) or "").partition("\n")[0].replace("``", "`")
 
     @property
     def help(self) -> str:
@@ -126,7 +126,7 @@ def find(line: str) -> tuple[Command, str]:
     stem, slash, suffix = first.partition("/")
     if slash and stem in known:
         return known[stem], f"/{suffix} {rest}"
-    near = get_close_matches(first, known, 1)
+    near = get_close_matches(first, known, 1, 0.7)
     hint = f"did you mean {near[0]!r}?" if near else "`help` lists the commands"
     raise UserError(f"no command {first!r}: {hint}")
 

@@ -13,8 +13,12 @@ from pyemu.mmu import Regime, TranslationFault, read_virtual
 from pyemu.native import NativeError
 
 if TYPE_CHECKING:
+    from pyemu.config import Timing
     from pyemu.machine import Machine
+    from pyemu.machine.loaders import Symbols
     from pyemu.mem import Memory
+    from pyemu.mmu import Tlb
+    from pyemu.timing import Core
 
 __all__ = ["Session"]
 
@@ -24,8 +28,9 @@ _NEEDS = {
     Capability.RUN: "it is a dump, which cannot run: open a snapshot or an image",
     Capability.WRITE: "it is a dump, which cannot be changed: open a snapshot or an image",
     Capability.TLB: "it has no modelled TLB: give --timing tlb or --timing cache",
-    Capability.KERNEL: "it has no Kernel model: make the session of a pyemu.kernel.Kernel",
+    Capability.KERNEL: "it has no Kernel model: pyemu debug --kernel has",
 }
+_ALONE = "it is a Kernel model alone, where no code runs: pyemu debug --kernel PROGRAM hosts some"
 _NEAR_BYTES = 1 << 20  # a symbol further below an address says nothing about it
 _TERM = re.compile(r"\s*([+-]?)\s*([^\s+-]+)\s*")
 
@@ -80,9 +85,28 @@ class Session:
 
     def need(self, what: Capability) -> None:
         """Raise :class:`~pyemu.config.UserError` unless the target can do all of ``what``."""
+        why = self.lacks(what)
+        if why is not None:
+            raise UserError(f"{self.target.name}: {why}")
+
+    @property
+    def cycle_model(self) -> tuple[Timing, Core, Tlb]:
+        """The timing, the core and the modelled TLBs of the current CPU; UserError where there are none."""
+        self.need(Capability.TLB)
+        machine = self.target.machine
+        if machine is None:
+            kernel = self.target.kernel
+            return kernel.config.timing, kernel.core, kernel.tlb(self.cpu)
+        assert machine.core is not None
+        return machine.config.timing, machine.core, machine.cpus[self.cpu].tlb
+
+    def lacks(self, what: Capability) -> str | None:
+        """Why the target cannot do all of ``what``, in a clause; None where it can."""
+        alone = self.target.machine is None and self.target.kernel is not None
         for capability, why in _NEEDS.items():
             if capability in what and capability not in self.target.capabilities:
-                raise UserError(f"{self.target.name}: {why}")
+                return _ALONE if alone and capability is not Capability.TLB else why
+        return None
 
     # ---- the CPU that is looked at ----
 
@@ -129,9 +153,19 @@ class Session:
 
     # ---- names ----
 
+    @property
+    def symbols(self) -> Symbols:
+        """Those of the target; where it has none, those that a Linux guest keeps of itself."""
+        known = self.target.symbols
+        if known.addresses:
+            return known
+        from pyemu.debug.linux import GuestSymbols
+
+        return self.part(GuestSymbols).found or known
+
     def symbol(self, address: int) -> str | None:
         """``name+0x10`` of the nearest symbol at or below an address, or None."""
-        text = self.target.symbols.describe(address)
+        text = self.symbols.describe(address)
         if text is None:
             return None
         offset = text.rpartition("+")[2]
@@ -162,7 +196,7 @@ class Session:
         number = parse_number(text)
         if number is not None:
             return number
-        address = self.target.symbols.find(text)
+        address = self.symbols.find(text)
         if address is not None:
             return address
         try:
@@ -171,7 +205,8 @@ class Session:
             pass
         if re.fullmatch(r"[0-9a-fA-F]{8}", text):
             return int(text, 16)
-        raise UserError(f"{text!r} is neither a number (0x...) nor a symbol nor a register")
+        hint = "" if self.target.symbols.addresses else "; no symbol is known: --symbols gives them"
+        raise UserError(f"{text!r} is neither a number (0x...) nor a symbol nor a register{hint}")
 
 
 def parse_number(text: str) -> int | None:

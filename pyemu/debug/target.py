@@ -82,7 +82,7 @@ class Target(Protocol):
 class LiveTarget:
     """A :class:`~pyemu.machine.Machine`, and the Kernel model that it may belong to.
 
-    ``owned``: closing the target closes the machine.
+    ``owned``: closing the target closes both.
     """
 
     def __init__(
@@ -132,6 +132,8 @@ class LiveTarget:
 
     def close(self) -> None:
         if self._owned:
+            if self._kernel is not None:
+                self._kernel.close()
             self._machine.close()
 
 
@@ -160,7 +162,7 @@ class KernelTarget:
 
     @property
     def capabilities(self) -> Capability:
-        return Capability.KERNEL
+        return Capability.KERNEL if self._kernel.core is None else Capability.KERNEL | Capability.TLB
 
     @property
     def cpus(self) -> int:

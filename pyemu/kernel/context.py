@@ -13,7 +13,16 @@ from pyemu.native import check, error, ffi, lib
 if TYPE_CHECKING:
     from pyemu.kernel.kernel import Kernel
 
-__all__ = ["Context", "Disabled", "disabled", "occupied", "read_context"]
+__all__ = [
+    "Context",
+    "Disabled",
+    "disabled",
+    "enter_section",
+    "leave_section",
+    "occupied",
+    "occupy_lock",
+    "read_context",
+]
 
 
 class Disabled(IntEnum):
@@ -77,22 +86,37 @@ def read_context(kernel: Kernel, cpu: int = 0) -> Context:
 @contextmanager
 def disabled(kernel: Kernel, what: Disabled) -> Iterator[None]:
     """The CPU that runs is in such a section until the block ends."""
-    _change(kernel, int(what))
+    enter_section(kernel, what)
     try:
         yield
     finally:
-        _change(kernel, _END[what])
+        leave_section(kernel, what)
+
+
+def enter_section(kernel: Kernel, what: Disabled) -> None:
+    """The CPU that runs enters such a section."""
+    _change(kernel, int(what))
+
+
+def leave_section(kernel: Kernel, what: Disabled) -> None:
+    """The CPU that runs leaves one; NativeError where it is in none."""
+    _change(kernel, _END[what])
 
 
 @contextmanager
 def occupied(kernel: Kernel, lock: int) -> Iterator[None]:
     """A task of another CPU holds a lock (``lib.PE_LOCK_*``) until the block ends."""
-    err = error()
-    check(lib.pe_kernel_lock_occupy(kernel.handle, lock, True, err), err)
+    occupy_lock(kernel, lock, True)
     try:
         yield
     finally:
-        check(lib.pe_kernel_lock_occupy(kernel.handle, lock, False, err), err)
+        occupy_lock(kernel, lock, False)
+
+
+def occupy_lock(kernel: Kernel, lock: int, held: bool) -> None:
+    """A task of another CPU takes a lock or gives it back; NativeError where it is so already."""
+    err = error()
+    check(lib.pe_kernel_lock_occupy(kernel.handle, lock, held, err), err)
 
 
 def _change(kernel: Kernel, change: Any) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from pyemu.config import UserError
 from pyemu.kernel.config import KernelConfig
 from pyemu.kernel.layout import Layout, Range, ranges
 from pyemu.kernel.memory import Gfp, MemInfo, PageInfo, Zone, ZoneInfo
 from pyemu.kernel.process import Process, TaskInfo, Thp, spawn, tasks
 from pyemu.mem import Memory
-from pyemu.mmu import Regime
+from pyemu.mmu import Regime, Tlb
 from pyemu.native import NativeError, check, check_handle, error, ffi, lib
+from pyemu.timing import Core, read_core
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -82,6 +84,22 @@ class Kernel:
         out = ffi.new("pe_regime *")
         check(lib.pe_kernel_cpu_regime(self.handle, cpu, out, err), err)
         return Regime.from_native(out)
+
+    @property
+    def core(self) -> Core | None:
+        """The core of the bill; None where no cycle model is on."""
+        config = self.config
+        if config.functional or config.timing == "off" or config.core is None:
+            return None
+        return read_core(config.core) if isinstance(config.core, str) else config.core
+
+    def tlb(self, cpu: int = 0) -> Tlb:
+        """The modelled TLBs of a CPU, to look at; UserError where there are none."""
+        if self.core is None:
+            raise UserError(
+                f'no modelled TLB with timing "{self.config.timing}": "tlb" or "cache" would have it'
+            )
+        return Tlb.borrow(lambda: lib.pe_kernel_tlb(self.handle, cpu))
 
     # ---- processes ----
 

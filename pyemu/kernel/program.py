@@ -5,18 +5,22 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from pyemu.config import UserError
+from pyemu.config import CPU_MODELS, MachineConfig, UserError
+from pyemu.kernel.config import KernelConfig
 from pyemu.kernel.kernel import Kernel
+from pyemu.machine import Machine
 from pyemu.machine.loaders.elf import check_header
 from pyemu.machine.loaders.files import read_file
 from pyemu.native import NativeError, check, error, ffi, lib
+from pyemu.timing import read_core
 
-__all__ = ["Death", "Program", "Segment", "read_deaths", "start_program", "unknown_calls"]
+__all__ = ["Death", "Program", "Segment", "host_program", "read_deaths", "start_program", "unknown_calls"]
 
 MAX_FILE_BYTES = 256 << 20
 MAX_SEGMENTS = 64
@@ -130,6 +134,37 @@ class Death:
             f"r3 : {r[3]}  r2 : {r[2]}  r1 : {r[1]}  r0 : {r[0]}",
         ]
         return "\n".join([head, *([self.walk] if self.walk else []), *rows])
+
+
+def host_program(
+    config: KernelConfig, program: Program, arguments: Sequence[str] = ()
+) -> tuple[Machine, Kernel]:
+    """A machine, and the kernel of this configuration that serves it, with the program before its first
+    instruction.  The caller closes both, the kernel first.
+
+    Raises UserError where it does not fit into the memory or the address space.
+    """
+    core = config.core if config.core is None or isinstance(config.core, str) else config.core.name
+    machine = Machine(
+        MachineConfig(
+            memory_bytes=config.memory_bytes, semihosting=False, timing=config.timing, core=core
+        ).with_options(cpu=_identity(core))
+    )
+    with ExitStack() as opened:
+        opened.enter_context(machine)
+        machine.reset(0)
+        kernel = opened.enter_context(Kernel(config, machine=machine))
+        start_program(kernel, program, arguments)
+        opened.pop_all()
+    return machine, kernel
+
+
+def _identity(core: str | None) -> str | None:
+    """What the guest reads in MIDR, by the core whose cycles are counted."""
+    if core is None:
+        return None
+    known = read_core(core)
+    return next((name for name in (known.name, known.base) if name in CPU_MODELS), None)
 
 
 def start_program(kernel: Kernel, program: Program, arguments: Sequence[str] = ()) -> int:

@@ -116,7 +116,7 @@ class Snapshot:
         self.state = second[2]
         try:
             self.meta: dict[str, Any] = json.loads(first[2])
-        except ValueError:
+        except (ValueError, RecursionError):
             raise UserError("damaged snapshot: its description is not JSON") from None
 
     def _check_digest(self) -> None:
@@ -165,6 +165,16 @@ class Snapshot:
                         f"{self.path}: damaged snapshot: memory at {address:#x} is not whole pages"
                     )
                 yield address, data
+
+
+def saved_symbols(saved: Snapshot) -> dict[str, int]:
+    """Names and addresses of a snapshot's description, which is a dictionary. Raises UserError."""
+    symbols = saved.meta.get("symbols", {})
+    if not isinstance(symbols, dict) or not all(
+        type(address) is int and 0 <= address < 1 << 64 for address in symbols.values()
+    ):
+        raise UserError(f"{saved.path}: damaged snapshot: its symbols are not names with addresses")
+    return symbols
 
 
 def saved_config(

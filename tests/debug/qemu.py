@@ -79,9 +79,13 @@ class Qemu:
         return int(found[1], 16) if found else None
 
     def registers(self) -> dict[str, str]:
-        """The registers that decide translation, from QEMU's gdb stub."""
+        """The registers that decide translation, from QEMU's gdb stub.
+
+        The guest stays stopped: it would run on when gdb detaches, but not when it disconnects.
+        """
         commands = [f"target remote {self._directory}/gdb", *(f"p/x ${name}" for name in REGISTERS)]
-        arguments = [part for command in ("set architecture arm", *commands) for part in ("-ex", command)]
+        commands = ["set architecture arm", *commands, "disconnect"]
+        arguments = [part for command in commands for part in ("-ex", command)]
         done = subprocess.run(
             ["gdb-multiarch", "-nx", "-batch", *arguments], capture_output=True, text=True, check=True
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pyemu.config import UserError
 from pyemu.debug.gdb.packets import Packet, PacketReader, frame
 from pyemu.debug.gdb.server import GdbServer
 from pyemu.debug.session import Session
@@ -131,6 +132,39 @@ def test_gdb_may_come_again_and_interrupt_a_guest_that_runs(tmp_path: Path) -> N
         assert process.wait(timeout=60) == 0
 
 
+def test_gdb_disassembles_what_is_new_in_armv7(tmp_path: Path) -> None:
+    with booted(tmp_path, 0xFFFF_FFFF) as (_, port, elf):
+        output = gdb(elf, port, "set {unsigned} 0x40000100 = 0xf10e01d3", "x/i 0x40000100", "detach")
+        assert "cpsid" in output, output
+
+
+def test_monitor_helps_and_says_when_it_has_moved_the_guest(tmp_path: Path) -> None:
+    with booted(tmp_path) as (_, port, elf):
+        output = gdb(
+            elf,
+            port,
+            "monitor help walk",
+            "monitor regs pc",
+            "monitor s 3",
+            "maintenance flush register-cache",
+            'printf "moved %d\\n", $pc != 0x40008000',
+            "detach",
+        )
+        assert "example:  walk 0xc0008000 w user" in output, output
+        assert output.count("gdb does not know that the guest has moved") == 1, output
+        assert "moved 1" in output, output
+
+
+def test_a_second_gdb_is_told_why_it_is_not_served(tmp_path: Path) -> None:
+    with (
+        booted(tmp_path, 0xFFFF_FFFF) as (_, port, elf),
+        socket.create_connection(("127.0.0.1", port), timeout=20) as first,
+    ):
+        first.sendall(frame(b"qC"))
+        assert first.recv(1) == b"+"
+        assert "another gdb is connected to this guest" in gdb(elf, port)
+
+
 def test_gdb_that_kills_ends_the_run(tmp_path: Path) -> None:
     with booted(tmp_path, 0xFFFF_FFFF) as (process, port, elf):
         gdb(elf, port, "kill")
@@ -210,8 +244,16 @@ def test_a_second_gdb_is_turned_away(served: tuple[GdbServer, int]) -> None:
     first = Client(served[1])
     assert first.ask(b"qC") == b"QC1"
     with socket.create_connection(("127.0.0.1", served[1]), timeout=20) as second:
-        assert second.recv(10) == b""
+        second.sendall(frame(b"qSupported"))
+        heard = b"".join(iter(lambda: second.recv(4096), b""))
+        assert heard == b"+" + frame(b"E.another gdb is connected to this guest")
     assert first.ask(b"qC") == b"QC1"
+
+
+def test_a_port_that_is_in_use_is_named(served: tuple[GdbServer, int]) -> None:
+    session = Session(LiveTarget(arm_machine(bring_up(10)), owned=True))
+    with session, pytest.raises(UserError, match=rf"127.0.0.1:{served[1]}: the port is in use"):
+        GdbServer(session, "127.0.0.1", served[1])
 
 
 def test_the_exit_of_the_guest_is_told() -> None:

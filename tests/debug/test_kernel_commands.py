@@ -8,11 +8,13 @@ import pytest
 
 from pyemu.config import UserError
 from pyemu.debug import KernelTarget, Session
-from pyemu.debug.commands.kernel import gup, kmap, locks, pkmap, tasks, vma, zones
+from pyemu.debug.commands.kernel import kmap, locks, pkmap, tasks, vma, zones
 from pyemu.debug.commands.tables import pt
+from pyemu.debug.commands.trace import gup
 from pyemu.debug.commands.translation import walk, why
 from pyemu.debug.linux import linux_layout
 from pyemu.kernel import Kernel, KernelConfig, Process
+from pyemu.kernel.bill import read_spent
 from pyemu.kernel.kmap import kmap as map_high
 from pyemu.kernel.kmap import kmap_local
 from pyemu.mmu import Access
@@ -96,19 +98,58 @@ def test_locks_say_whether_a_cpu_may_sleep(world: tuple[Session, Process, int]) 
     assert "holds no lock" in locks(world[0]).lines[0]
 
 
-def test_gup_shows_the_way_of_each_page_and_puts_them_back(world: tuple[Session, Process, int]) -> None:
+def test_gup_shows_each_step_and_puts_the_pages_back(world: tuple[Session, Process, int]) -> None:
     session, _, address = world
+    kernel = session.target.kernel
     pfn = high_page(session, address)
-    before = session.target.kernel.page(pfn).refcount
+    before, spent = kernel.page(pfn).refcount, read_spent(kernel).cycles
     found = gup(session, address, 4, write=True)
-    assert found.result.fast == 4
-    assert found.result.pfns[0] == pfn
-    assert session.target.kernel.page(pfn).refcount == before
-    assert all("is highmem: mapped through a window" in step.text for step in found.steps)
-    assert f"pfn {pfn:#x}" in found.steps[0].text
-    absent = gup(session, address + 16 * PAGE, 2)
-    assert "not present: the slow path" in absent.steps[0].text
-    assert (len(absent.result.pfns), absent.result.fast) == (2, 0)
+    assert (found.result.fast, found.result.pfns[0]) == (4, pfn)
+    assert kernel.page(pfn).refcount == before
+    texts = [step.text for step in found.steps]
+    window = texts.index("__kmap_local_pfn_prot {")
+    table = next(i for i, text in enumerate(texts) if text.startswith("L2 @") and text.endswith(", highmem"))
+    pte = next(i for i, text in enumerate(texts) if f": pfn {pfn:#x} USER YOUNG DIRTY" in text)
+    assert table < texts.index("lock kmap_lock") < window < texts.index("TLBIMVA 0xffefe000") < pte
+    assert texts[pte + 1 : pte + 4] == [
+        f"check {address:#010x}: the access is allowed",
+        f"grab pfn {pfn:#x}: refcount {before + 1}",
+        f"check {address:#010x}: the entry is still the same",
+    ]
+    assert sum(text.startswith("grab pfn") for text in texts) == 4
+    assert texts.index("local_irq_save, depth 1") < table < pte < texts.index("local_irq_restore, depth 0")
+    assert 0 < found.cycles < read_spent(kernel).cycles - spent  # which has the way back of the pages too
+
+
+def test_gup_of_absent_pages_shows_why_the_fast_walk_stopped_and_the_fault(
+    world: tuple[Session, Process, int],
+) -> None:
+    session, _, address = world
+    found = gup(session, address + 16 * PAGE, 2)
+    assert (len(found.result.pfns), found.result.fast) == (2, 0)
+    texts = [step.text for step in found.steps]
+    stop = texts.index(f"check {address + 16 * PAGE:#010x}: stop, pte access")
+    assert stop < texts.index("lock mmap_lock (may sleep)") < texts.index("do_anonymous_page {")
+
+
+def test_gup_of_many_pages_has_a_line_for_each(world: tuple[Session, Process, int]) -> None:
+    session, process, address = world
+    process.touch(address, 64 * PAGE, write=True)
+    found = gup(session, address, 64)
+    pages = [line for line in found.lines if ": allowed, grabbed (refcount 2), unchanged" in line]
+    assert len(pages) == 64
+    assert sum(line.cycles for line in found.shown) == found.cycles
+
+
+def test_gup_slow_and_pin_are_calls_of_their_own(world: tuple[Session, Process, int]) -> None:
+    session, _, address = world
+    slow = [step.text for step in gup(session, address, 2, slow=True).steps]
+    assert slow[:2] == ["lock mmap_lock (may sleep)", "__get_user_pages {"]
+    pinned = gup(session, address, 2, pin=True)
+    assert pinned.steps[0].text == "pin_user_pages_fast {"
+    pfn = pinned.result.pfns[0]
+    assert f"grab pfn {pfn:#x}: refcount {1 + 1024}" in [step.text for step in pinned.steps]
+    assert session.target.kernel.page(pfn).refcount == 1
 
 
 def test_a_clean_page_faults_on_write_because_linux_marks_it_so(world: tuple[Session, Process, int]) -> None:

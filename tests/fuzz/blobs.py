@@ -18,17 +18,8 @@ import argparse
 import contextlib
 import json
 import random
-import select
-import signal
-import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from pyemu.config import MachineConfig
@@ -36,6 +27,8 @@ from pyemu.machine import Machine, StopReason
 from pyemu.native import NativeError, check, error, ffi, lib
 from pyemu.timing import Core, read_core
 from tests.bills import check_bill
+from tests.fuzz.campaign import HANG_SECONDS, Finding
+from tests.fuzz.campaign import Campaign as BaseCampaign
 from tests.fuzz.guests import MIXES, Guest, make_guest
 from tests.fuzz.values import RAM_BYTES
 
@@ -43,14 +36,7 @@ INSNS = 10_000
 BLOCK_INSNS = 2048
 """A run ends with the block that reaches its limit; a page of Thumb code holds no more instructions."""
 RENEW = 256
-HANG_SECONDS = 60.0
 REASONS = frozenset(StopReason) - {StopReason.REQUESTED, StopReason.TIMEOUT}
-ROOT = Path(__file__).resolve().parents[2]
-
-
-class Finding(Exception):
-    """A blob did what no guest may."""
-
 
 TIMINGS = ("off", "tlb", "cache")
 # Geometries in which little fits: every eviction meets every operation.
@@ -189,37 +175,10 @@ def work(seed: int, first: int, end: int, mix: str | None, timing: str) -> None:
 # ---- the supervisor ----
 
 
-@dataclass
-class Report:
-    """What came of a campaign: blobs by mix and stop reason, and one text for each finding."""
+class Campaign(BaseCampaign):
+    """Boots blobs of a seed; all mixes in turn unless one is asked for."""
 
-    ends: Counter[tuple[str, str]] = field(default_factory=Counter)
-    findings: list[str] = field(default_factory=list)
-    slowest_s: float = 0.0
-    slowest: int = -1
-
-    @property
-    def blobs(self) -> int:
-        """How many blobs ended with a stop reason."""
-        return sum(self.ends.values())
-
-
-def _lines(process: subprocess.Popen[bytes], seconds: float) -> Iterator[str]:
-    """Lines of a worker's output; TimeoutError when none comes for so long."""
-    assert process.stdout is not None
-    buffer = b""
-    while True:
-        if not select.select([process.stdout], [], [], seconds)[0]:
-            raise TimeoutError
-        data = process.stdout.read1(65536)  # type: ignore[attr-defined]
-        if not data:
-            return
-        *lines, buffer = (buffer + data).split(b"\n")
-        yield from (line.decode() for line in lines)
-
-
-class Campaign:
-    """Boots blobs 0..count-1 of a seed in `jobs` processes."""
+    renew, what, chunk = RENEW, "blob", 8 * RENEW
 
     def __init__(
         self,
@@ -228,93 +187,19 @@ class Campaign:
         hang_seconds: float = HANG_SECONDS,
         timing: str = "any",
     ) -> None:
-        self.seed, self.mix, self.hang_seconds, self.timing = seed, mix, hang_seconds, timing
-        self.report = Report()
-        self._lock = threading.Lock()
-
-    def run(self, first: int, count: int, jobs: int = 1) -> Report:
-        """Boot blobs first..first+count-1."""
-        chunks = [(at, min(at + RENEW - at % RENEW, first + count)) for at in self._starts(first, count)]
-        threads = [threading.Thread(target=self._drain, args=(chunks,)) for _ in range(jobs)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return self.report
-
-    @staticmethod
-    def _starts(first: int, count: int) -> Iterator[int]:
-        at = first
-        while at < first + count:
-            yield at
-            at += RENEW - at % RENEW
-
-    def _drain(self, chunks: list[tuple[int, int]]) -> None:
-        while True:
-            with self._lock:
-                if not chunks:
-                    return
-                at, end = chunks.pop(0)
-                while chunks and chunks[0][0] == end and end - at < 8 * RENEW:
-                    end = chunks.pop(0)[1]
-            while at < end:
-                at = self._worker(at, end)
+        super().__init__(seed, hang_seconds)
+        self.mix, self.timing = mix, timing
 
     def command(self, first: int, end: int) -> list[str]:
-        """What runs blobs first..end-1 and prints their numbers and ends."""
         span = f"{first}:{end}"
         command = [sys.executable, "-m", "tests.fuzz.blobs", "--seed", str(self.seed), "--work", span]
         command += ["--timing", self.timing]
         return [*command, "--mix", self.mix] if self.mix else command
 
-    def _worker(self, first: int, end: int) -> int:
-        """Run blobs until the end or a finding; the number of the next blob."""
-        at, began = first - 1, time.monotonic()
-        with (
-            tempfile.TemporaryFile() as log,
-            subprocess.Popen(
-                self.command(first, end), stdout=subprocess.PIPE, stderr=log, cwd=ROOT
-            ) as process,
-        ):
-            try:
-                for line in _lines(process, self.hang_seconds):
-                    now = time.monotonic()
-                    if line.isdigit():
-                        at, began = int(line), now
-                        continue
-                    mix, reason = line.split()
-                    with self._lock:
-                        self.report.ends[mix, reason] += 1
-                        if now - began > self.report.slowest_s:
-                            self.report.slowest_s, self.report.slowest = now - began, at
-                problem = None if process.wait() == 0 else _death(process.returncode)
-            except TimeoutError:
-                problem = f"no end after {self.hang_seconds:.0f} s"
-                process.send_signal(signal.SIGABRT)
-                process.wait()
-            if problem is None:
-                return end
-            log.seek(0)
-            self._found(max(at, first), first, problem, log.read().decode(errors="replace"))
-        return at + 1 if at >= first else end  # a worker that does not even start
-
-    def _found(self, index: int, first: int, problem: str, log: str) -> None:
-        start = max(first, index - index % RENEW)
-        again = f"python -m tests.fuzz.blobs --seed {self.seed} --first {start} --count {index - start + 1}"
+    def again(self, first: int, count: int) -> str:
+        again = f"python -m tests.fuzz.blobs --seed {self.seed} --first {first} --count {count}"
         again += f" --mix {self.mix}" if self.mix else ""
-        again += f" --timing {self.timing}" if self.timing != "any" else ""
-        text = f"blob {index}: {problem}\n  again: {again}\n{log[-6000:]}"
-        with self._lock:
-            self.report.findings.append(text)
-        print(text, file=sys.stderr, flush=True)
-
-
-def _death(status: int) -> str:
-    if status >= 0:
-        return f"the worker ended with status {status}"
-    with contextlib.suppress(ValueError):
-        return f"the worker died of {signal.Signals(-status).name}"
-    return f"the worker died of signal {-status}"
+        return again + (f" --timing {self.timing}" if self.timing != "any" else "")
 
 
 def main() -> int:
@@ -338,7 +223,7 @@ def main() -> int:
         print(f"{mix:8} {reason:10} {count:8}")
     summary = {
         "seed": args.seed,
-        "blobs": report.blobs,
+        "blobs": report.cases,
         "findings": len(report.findings),
         "seconds": round(time.monotonic() - began, 1),
         "slowest_s": round(report.slowest_s, 2),

@@ -1,5 +1,4 @@
-"""Feeds damaged input to what reads input: machine states, snapshots, images, device trees, page tables,
-cores.
+"""Feeds damaged input to what reads input: machine states, snapshots, images, device trees, page tables.
 
     python -m tests.fuzz.inputs --count 20000 --seed 1 [--target state]
 
@@ -32,34 +31,14 @@ from pyemu.machine.snapshot import write_snapshot
 from pyemu.mem import Memory
 from pyemu.mmu import Access, Regime, translate, translate_many, walk
 from pyemu.native import NativeError, check, error, ffi, lib
-from tests.fuzz.dumps import fuzz_core, fuzz_guess
+from tests.fuzz.damage import damage
 from tests.fuzz.guests import make_guest
-from tests.fuzz.lines import fuzz_line
 from tests.fuzz.values import LOAD, RAM, RAM_BYTES
 from tests.machine.images import Segment, exit_code, hello_elf, make_elf, make_zimage
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = MachineConfig(RAM_BYTES, smp=2)
 REFUSED, ACCEPTED = "refused", "accepted"
-
-
-def damage(rng: random.Random, data: bytes, first: int = 0) -> bytes:
-    """A few bytes or words changed, mostly to extremes; sometimes cut, grown or shuffled."""
-    content = bytearray(data)
-    for _ in range(rng.choice((1, 1, 2, 4, 16))):
-        at = rng.randrange(first, len(content))
-        width = rng.choice((1, 1, 2, 4, 8))
-        extreme = rng.choice((0, 1, (1 << 8 * width) - 1, 1 << 8 * width - 1, rng.getrandbits(8 * width)))
-        content[at : at + width] = extreme.to_bytes(width, rng.choice(("little", "big")))
-    kind = rng.randrange(12)
-    if kind == 0:
-        del content[rng.randrange(len(content)) :]
-    elif kind == 1:
-        content += rng.randbytes(rng.randrange(1, 64))
-    elif kind == 2:
-        at, size = rng.randrange(len(content)), rng.randrange(64)
-        content[at:at] = content[at : at + size]
-    return bytes(content)
 
 
 # ---- machine states and snapshots ----
@@ -272,9 +251,6 @@ TARGETS: dict[str, Callable[[random.Random], str]] = {
     "zimage": fuzz_zimage,
     "dtb": fuzz_dtb,
     "translate": fuzz_translate,
-    "core": fuzz_core,
-    "guess": fuzz_guess,
-    "line": fuzz_line,
 }
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -279,3 +282,23 @@ def test_memory_behaves_like_a_dictionary_of_bytes(
         for page in exists:
             at = page * PAGE_SIZE
             assert memory.read(BASE + at, PAGE_SIZE) == model[at : at + PAGE_SIZE]
+
+
+@pytest.mark.parametrize("from_file", [False, True])
+@pytest.mark.parametrize("offset", [-1, 1 << 16, (1 << 16) + PAGE_SIZE - 1])
+def test_the_host_faults_on_what_lies_beside_guest_memory(
+    from_file: bool, offset: int, tmp_path: Path
+) -> None:
+    """Memory of two machines, or of the host's own, never follows without a gap."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1 << 16))
+    add = f"add_file({BASE}, {str(path)!r})" if from_file else f"add_ram({BASE}, 1 << 16)"
+    program = (
+        "from pyemu.mem import Memory; from pyemu.native import lib\n"
+        f"memory = Memory(); memory.{add}\n"
+        f"host = lib.pe_mem_host(memory.handle, {BASE}, 1 << 16)\n"
+        f"print(host[0], host[(1 << 16) - 1], flush=True)\nprint(host[{offset}])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "0 0\n"
+    assert done.returncode in (-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGABRT), done.stderr

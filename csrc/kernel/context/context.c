@@ -22,52 +22,67 @@ static void cost_counter(struct pe_kernel *k, uint32_t sixteenths)
     }
 }
 
+static void traced(struct pe_kernel *k, pe_context_change change, uint32_t depth)
+{
+    if (is_traced(k)) {
+        trace_add(k, &(pe_trace_event){.kind = PE_TRACE_CONTEXT, .code = (uint8_t)change, .value = depth});
+    }
+}
+
 void local_irq_save(struct pe_kernel *k)
 {
     cost_insns(k, k->costs.locks.irqsave / 2);
     k->cpu->irqs_off++;
+    traced(k, PE_CONTEXT_IRQ_DISABLE, k->cpu->irqs_off);
 }
 
 void local_irq_restore(struct pe_kernel *k)
 {
     cost_insns(k, k->costs.locks.irqsave - k->costs.locks.irqsave / 2);
     step_down(k, &k->cpu->irqs_off);
+    traced(k, PE_CONTEXT_IRQ_ENABLE, k->cpu->irqs_off);
 }
 
 void preempt_disable(struct pe_kernel *k)
 {
     cost_counter(k, k->costs.locks.preempt / 2);
     current_task(k)->preempt_count++;
+    traced(k, PE_CONTEXT_PREEMPT_DISABLE, current_task(k)->preempt_count);
 }
 
 void preempt_enable(struct pe_kernel *k)
 {
     cost_counter(k, k->costs.locks.preempt - k->costs.locks.preempt / 2);
     step_down(k, &current_task(k)->preempt_count);
+    traced(k, PE_CONTEXT_PREEMPT_ENABLE, current_task(k)->preempt_count);
 }
 
 void rcu_read_lock(struct pe_kernel *k)
 {
     cost_counter(k, k->costs.locks.rcu_read / 2);
     current_task(k)->rcu_depth++;
+    traced(k, PE_CONTEXT_RCU_LOCK, current_task(k)->rcu_depth);
 }
 
 void rcu_read_unlock(struct pe_kernel *k)
 {
     cost_counter(k, k->costs.locks.rcu_read - k->costs.locks.rcu_read / 2);
     step_down(k, &current_task(k)->rcu_depth);
+    traced(k, PE_CONTEXT_RCU_UNLOCK, current_task(k)->rcu_depth);
 }
 
 void migrate_disable(struct pe_kernel *k)
 {
     cost_insns(k, k->costs.kmap.migrate_disable);
     current_task(k)->migrate_disabled++;
+    traced(k, PE_CONTEXT_MIGRATE_DISABLE, current_task(k)->migrate_disabled);
 }
 
 void migrate_enable(struct pe_kernel *k)
 {
     cost_insns(k, k->costs.kmap.migrate_enable);
     step_down(k, &current_task(k)->migrate_disabled);
+    traced(k, PE_CONTEXT_MIGRATE_ENABLE, current_task(k)->migrate_disabled);
 }
 
 void pagefault_disable(struct pe_kernel *k)

@@ -3,7 +3,7 @@
 #ifndef PYEMU_KERNEL_CONTEXT_H
 #define PYEMU_KERNEL_CONTEXT_H
 
-#include "pyemu.h"
+#include "kernel/context/trace.h"
 
 #define KM_MAX_IDX_DEBUG 33
 #define CHAIN_MAX        32 /* deeper frames are counted but not kept */
@@ -51,8 +51,9 @@ struct kernel_cpu {
     uint64_t active_asid; /* arch/arm/mm/context.c */
     uint64_t reserved_asid;
     bool tlb_flush_pending;
-    struct mm *active_mm; /* whose tables are in TTBR0: the task's, or what the last one left; NULL: init_mm */
-    pe_regime regime;     /* of the task that runs */
+    struct mm *active_mm;     /* whose tables are in TTBR0: the task's, or what the last one left; NULL: init_mm */
+    pe_regime regime;         /* of the task that runs */
+    struct pe_kernel *traced; /* NULL: nobody looks */
 };
 
 /* Push and pop what a report's call chain is made of: the first and last thing of a modelled function. */
@@ -62,10 +63,16 @@ static inline void chain_enter(struct kernel_cpu *cpu, pe_kernel_function functi
         cpu->chain.functions[cpu->chain.depth] = (uint8_t)function;
     }
     cpu->chain.depth++;
+    if (__builtin_expect(cpu->traced != NULL, 0)) {
+        trace_function(cpu->traced, true);
+    }
 }
 
 static inline void chain_leave(struct kernel_cpu *cpu)
 {
+    if (__builtin_expect(cpu->traced != NULL, 0)) {
+        trace_function(cpu->traced, false);
+    }
     cpu->chain.depth--;
 }
 

@@ -24,6 +24,21 @@ const char *pe_lock_name(pe_lock lock)
     return (unsigned)lock < PE_LOCKS ? LOCKS[lock].name : NULL;
 }
 
+static bool sleeps(const struct pe_kernel *k, pe_lock lock)
+{
+    return is_rt(k) && !LOCKS[lock].raw;
+}
+
+static void traced(struct pe_kernel *k, pe_trace_kind kind, pe_lock lock)
+{
+    if (is_traced(k)) {
+        trace_add(k, &(pe_trace_event){.kind = (uint8_t)kind,
+                                       .code = (uint8_t)lock,
+                                       .value = sleeps(k, lock) || lock == PE_LOCK_MMAP,
+                                       .old_value = k->locks[lock].occupied});
+    }
+}
+
 static void hold(struct pe_kernel *k, pe_lock lock)
 {
     struct task *t = current_task(k);
@@ -37,6 +52,7 @@ static void hold(struct pe_kernel *k, pe_lock lock)
         k->stats.lock_contended++;
         k->locks[lock].contended++;
     }
+    traced(k, PE_TRACE_LOCK, lock);
 }
 
 /* Locks may be given back in any order: the last one of this kind goes. */
@@ -56,11 +72,6 @@ static void drop(struct pe_kernel *k, pe_lock lock)
     } else {
         report(k, PE_REPORT_UNBALANCED, lock, false, 0);
     }
-}
-
-static bool sleeps(const struct pe_kernel *k, pe_lock lock)
-{
-    return is_rt(k) && !LOCKS[lock].raw;
 }
 
 static void bill_lock(struct pe_kernel *k, bool rt)
@@ -90,6 +101,7 @@ void spin_unlock(struct pe_kernel *k, pe_lock lock)
     const bool rt = sleeps(k, lock);
     drop(k, lock);
     bill_lock(k, rt);
+    traced(k, PE_TRACE_UNLOCK, lock);
     if (rt) {
         migrate_enable(k);
         rcu_read_unlock(k);
@@ -126,6 +138,7 @@ bool spin_trylock(struct pe_kernel *k, pe_lock lock)
         bill_lock(k, rt);
         k->stats.lock_contended++;
         k->locks[lock].contended++;
+        traced(k, PE_TRACE_TRYLOCK, lock);
         return false;
     }
     if (rt) {
@@ -151,6 +164,7 @@ void raw_spin_unlock_irqrestore(struct pe_kernel *k, pe_lock lock)
 {
     drop(k, lock);
     bill_lock(k, false);
+    traced(k, PE_TRACE_UNLOCK, lock);
     preempt_enable(k);
     local_irq_restore(k);
 }
@@ -166,6 +180,7 @@ static void mmap_unlock(struct pe_kernel *k)
 {
     drop(k, PE_LOCK_MMAP);
     bill_lock(k, false);
+    traced(k, PE_TRACE_UNLOCK, PE_LOCK_MMAP);
 }
 
 void mmap_read_lock(struct pe_kernel *k)

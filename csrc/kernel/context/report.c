@@ -88,6 +88,9 @@ void report(struct pe_kernel *k, pe_report_kind kind, pe_lock lock, bool blocked
     struct reports *all = &k->reports;
     all->total[kind]++;
     all->blocked[kind] += blocked;
+    if (is_traced(k)) {
+        trace_add(k, &(pe_trace_event){.kind = PE_TRACE_REPORT, .code = (uint8_t)kind, .value = lock, .va = value});
+    }
     pe_kernel_report r = describe(k, kind, lock, value);
     for (uint32_t i = 0; i < all->count; i++) {
         if (is_same(&all->kept[i], &r)) {

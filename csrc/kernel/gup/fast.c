@@ -13,10 +13,18 @@ bool has_fast_gup(const struct pe_kernel *k)
     return !(k->config.remedy == PE_REMEDY_NO_FAST_GUP && is_rt(k) && k->config.flags & PE_KERNEL_HIGHPTE);
 }
 
-static bool stop(struct gup *gup, pe_gup_stop why, uint32_t addr)
+static void traced(struct pe_kernel *k, pe_trace_kind kind, uint32_t addr, pe_gup_stop why)
+{
+    if (is_traced(k)) {
+        trace_add(k, &(pe_trace_event){.kind = (uint8_t)kind, .code = (uint8_t)why, .va = addr});
+    }
+}
+
+static bool stop(struct pe_kernel *k, struct gup *gup, pe_gup_stop why, uint32_t addr)
 {
     gup->stop = why;
     gup->stop_address = addr;
+    traced(k, PE_TRACE_CHECK, addr, why);
     return false;
 }
 
@@ -61,7 +69,7 @@ static bool check_leaf(struct pe_kernel *k, struct gup *gup, const struct leaf *
     }
     if (why) {
         gup_put_folio(k, leaf->page, leaf->refs, gup->flags);
-        return stop(gup, why, addr);
+        return stop(k, gup, why, addr);
     }
     return true;
 }
@@ -79,26 +87,29 @@ static struct page *leaf_page(const struct pe_kernel *k, pmdval_t value, uint32_
 static bool pmd_leaf_range(struct pe_kernel *k, struct gup *gup, struct leaf *leaf, uint32_t addr)
 {
     if (gup->flags & FOLL_WRITE && !pmd_write(k, leaf->value)) {
-        return stop(gup, PE_GUP_STOP_PMD_ACCESS, addr);
+        return stop(k, gup, PE_GUP_STOP_PMD_ACCESS, addr);
     }
     leaf->page = leaf_page(k, leaf->value, addr);
     if (!leaf->page) {
-        return stop(gup, PE_GUP_STOP_FOLIO, addr);
+        return stop(k, gup, PE_GUP_STOP_FOLIO, addr);
     }
+    traced(k, PE_TRACE_CHECK, addr, PE_GUP_STOP_NONE);
     gup_race_run(k, gup, PE_GUP_RACE_FREEZE, addr, leaf->page, 0);
     const pe_gup_stop why = try_grab_folio_fast(k, leaf->page, leaf->refs, gup->flags);
     if (why) {
-        return stop(gup, why, addr);
+        return stop(k, gup, why, addr);
     }
     cost_insns(k, (uint64_t)k->costs.gup.fast_leaf_page * leaf->refs);
     cost_insns(k, gup->flags & FOLL_PIN ? k->costs.gup.fast_pin_page : 0);
     cost_page(k, page_head(&k->frames, leaf->page), PE_WRITE);
     bill_reference(k, 1);
+    gup_trace_grab(k, leaf->page);
     gup_race_run(k, gup, PE_GUP_RACE_PMD, addr, NULL, leaf->pmd->pa);
     gup_race_run(k, gup, PE_GUP_RACE_FORK, addr, NULL, 0);
     if (!check_leaf(k, gup, leaf, addr)) {
         return false;
     }
+    traced(k, PE_TRACE_RECHECK, addr, PE_GUP_STOP_NONE);
     const uint32_t pfn = page_to_pfn(&k->frames, leaf->page);
     for (uint32_t i = 0; i < leaf->refs; i++) {
         gup->pfns[gup->got + i] = pfn + i;
@@ -144,27 +155,30 @@ static bool grab_entry(struct pe_kernel *k, struct gup *gup, const struct walk *
     const pteval_t pte = ptep_get(k, &walk->table, index);
     cost_insns(k, k->costs.gup.fast_page + (gup->flags & FOLL_PIN ? k->costs.gup.fast_pin_page : 0));
     if (!pte_access_permitted(k->bits, pte, gup->flags & FOLL_WRITE)) {
-        return stop(gup, PE_GUP_STOP_PTE_ACCESS, addr);
+        return stop(k, gup, PE_GUP_STOP_PTE_ACCESS, addr);
     }
     if (pte & k->bits->special) {
-        return stop(gup, PE_GUP_STOP_PTE_SPECIAL, addr);
+        return stop(k, gup, PE_GUP_STOP_PTE_SPECIAL, addr);
     }
     struct page *page = pfn_to_page(&k->frames, pte_pfn(k->bits, pte));
     if (!page) {
-        return stop(gup, PE_GUP_STOP_FOLIO, addr);
+        return stop(k, gup, PE_GUP_STOP_FOLIO, addr);
     }
+    traced(k, PE_TRACE_CHECK, addr, PE_GUP_STOP_NONE);
     cost_page(k, page, PE_WRITE);
     bill_reference(k, 1);
     gup_race_run(k, gup, PE_GUP_RACE_FREEZE, addr, page, 0);
     pe_gup_stop why = try_grab_folio_fast(k, page, 1, gup->flags);
     if (why) {
-        return stop(gup, why, addr);
+        return stop(k, gup, why, addr);
     }
+    gup_trace_grab(k, page);
     run_races(k, gup, walk, addr);
     if ((why = check_pte(k, gup, walk, index, pte, page))) {
         gup_put_folio(k, page, 1, gup->flags);
-        return stop(gup, why, addr);
+        return stop(k, gup, why, addr);
     }
+    traced(k, PE_TRACE_RECHECK, addr, PE_GUP_STOP_NONE);
     folio_set_flags(k, page, PE_PG_REFERENCED);
     gup->pfns[gup->got++] = page_to_pfn(&k->frames, page);
     return true;
@@ -193,7 +207,7 @@ static bool pte_range(struct pe_kernel *k, struct gup *gup, const struct pmd *pm
 {
     struct walk walk = {.pmd = pmd, .value = value};
     if (!pte_offset_map(k, value, &walk.table)) {
-        return stop(gup, PE_GUP_STOP_PTE_TABLE, addr);
+        return stop(k, gup, PE_GUP_STOP_PTE_TABLE, addr);
     }
     gup->windows += walk.table.window;
     const bool all = grab_entries(k, gup, &walk, addr, end);
@@ -208,7 +222,7 @@ static bool pmd_range(struct pe_kernel *k, struct gup *gup, const struct pmd *pm
                       uint32_t end)
 {
     if (!pmd_present(k, value)) {
-        return stop(gup, PE_GUP_STOP_PMD_ABSENT, addr);
+        return stop(k, gup, PE_GUP_STOP_PMD_ABSENT, addr);
     }
     const bool leaf = pmd_leaf(k, value);
     chain_enter(k->cpu, leaf ? PE_FN_GUP_FAST_PMD_LEAF : PE_FN_GUP_FAST_PTE_RANGE);
@@ -239,7 +253,7 @@ static void pgd_range(struct pe_kernel *k, struct gup *gup, uint32_t addr, uint3
         const pmdval_t value = pmd.host ? pmd_read(k, &pmd) : 0;
         bill_step(k, first, pmd_present(k, value) && pmd_leaf(k, value));
         if (!pmd.host) {
-            stop(gup, PE_GUP_STOP_PGD_NONE, addr);
+            stop(k, gup, PE_GUP_STOP_PGD_NONE, addr);
             break;
         }
         if (!pmd_range(k, gup, &pmd, value, addr, next)) {
@@ -262,11 +276,11 @@ void gup_fast(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t end
 {
     const uint32_t before = gup->got, seq = gup->mm->write_protect_seq;
     if (!has_fast_gup(k)) {
-        stop(gup, PE_GUP_STOP_NO_FAST_GUP, start);
+        stop(k, gup, PE_GUP_STOP_NO_FAST_GUP, start);
         return;
     }
     if (gup->flags & FOLL_PIN && seq & 1) {
-        stop(gup, PE_GUP_STOP_SEQCOUNT, start);
+        stop(k, gup, PE_GUP_STOP_SEQCOUNT, start);
         return;
     }
     chain_enter(k->cpu, PE_FN_GUP_FAST);
@@ -275,7 +289,7 @@ void gup_fast(struct pe_kernel *k, struct gup *gup, uint32_t start, uint32_t end
     local_irq_restore(k);
     if (gup->flags & FOLL_PIN && gup->mm->write_protect_seq != seq) {
         unpin_all(k, gup, before);
-        stop(gup, PE_GUP_STOP_SEQCOUNT, start);
+        stop(k, gup, PE_GUP_STOP_SEQCOUNT, start);
     }
     if (k->race.armed) {
         gup_race_end(k, gup);

@@ -64,6 +64,8 @@ void gup_put_folio(struct pe_kernel *k, struct page *page, uint32_t refs, uint32
 bool folio_is_longterm_pinnable(const struct pe_kernel *k, struct page *page);
 /* page: the head of a huge page that a block maps, else the page itself. */
 bool gup_must_unshare(const struct pe_kernel *k, struct page *page, uint32_t flags, bool fast, bool cow_mapping);
+/* For whoever looks: a reference of the page's folio was taken, or given back. */
+void gup_trace_grab(struct pe_kernel *k, const struct page *page);
 void folio_set_flags(struct pe_kernel *k, struct page *page, uint32_t flags);
 
 /* gup/race.c: what another CPU does between the fast walk's two looks at an entry (pe_kernel_gup_race). */

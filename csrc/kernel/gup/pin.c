@@ -62,6 +62,21 @@ bool try_grab_folio(struct pe_kernel *k, struct page *page, uint32_t refs, uint3
     return page->flags & PE_PG_ZERO || try_pin_folio(folio, refs);
 }
 
+static void traced(struct pe_kernel *k, pe_trace_kind kind, const struct page *page)
+{
+    if (is_traced(k)) {
+        const struct page *folio = page_head(&k->frames, (struct page *)(uintptr_t)page);
+        trace_add(k, &(pe_trace_event){.kind = (uint8_t)kind,
+                                       .pa = page_to_phys(&k->frames, page),
+                                       .value = (uint32_t)folio->refcount});
+    }
+}
+
+void gup_trace_grab(struct pe_kernel *k, const struct page *page)
+{
+    traced(k, PE_TRACE_GRAB, page);
+}
+
 void gup_put_folio(struct pe_kernel *k, struct page *page, uint32_t refs, uint32_t flags)
 {
     struct page *folio = page_head(&k->frames, page);
@@ -74,6 +89,7 @@ void gup_put_folio(struct pe_kernel *k, struct page *page, uint32_t refs, uint32
     }
     folio->refcount -= (int32_t)refs - 1;
     put_page(k, folio);
+    traced(k, PE_TRACE_PUT, page);
 }
 
 bool gup_must_unshare(const struct pe_kernel *k, struct page *page, uint32_t flags, bool fast, bool cow_mapping)

@@ -144,7 +144,8 @@ static size_t grab_run(const struct frames *f, const struct plain *plain, const 
 
 bool gup_may_be_plain(const struct pe_kernel *k, const struct gup *gup)
 {
-    return !k->race.armed && !(gup->flags & FOLL_LONGTERM) && !k->bill.caches && !k->bill.tlb[k->cpu->id];
+    return !k->race.armed && !is_traced(k) && !(gup->flags & FOLL_LONGTERM) && !k->bill.caches &&
+           !k->bill.tlb[k->cpu->id];
 }
 
 uint32_t gup_grab_plain(const struct pe_kernel *k, struct gup *gup, const uint8_t *host, uint32_t nr)

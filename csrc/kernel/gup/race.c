@@ -14,7 +14,7 @@ static void take_entry(struct pe_kernel *k, uint64_t pa)
     uint8_t *host = phys_host(k, pa, sizeof(uint64_t));
     race->pa = pa;
     race->value = load64(host);
-    store64(host, 0);
+    store64(k, host, 0);
 }
 
 void gup_race_run(struct pe_kernel *k, struct gup *gup, pe_gup_race kind, uint32_t addr, struct page *page, uint64_t pa)
@@ -44,7 +44,7 @@ void gup_race_end(struct pe_kernel *k, struct gup *gup)
     }
     switch (race->kind) {
     case PE_GUP_RACE_PTE:
-    case PE_GUP_RACE_PMD: store64(phys_host(k, race->pa, sizeof(uint64_t)), race->value); break;
+    case PE_GUP_RACE_PMD: store64(k, phys_host(k, race->pa, sizeof(uint64_t)), race->value); break;
     case PE_GUP_RACE_FORK: gup->mm->write_protect_seq++; break;
     case PE_GUP_RACE_FREEZE: race->page->refcount = (int32_t)race->value; break;
     }

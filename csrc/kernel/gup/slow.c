@@ -102,6 +102,7 @@ static enum follow follow_huge(struct pe_kernel *k, struct gup *gup, struct step
     }
     cost_insns(k, k->costs.gup.slow_page + (uint64_t)k->costs.gup.fast_leaf_page * (nr - 1));
     cost_page(k, page, PE_WRITE);
+    gup_trace_grab(k, page);
     touch(k, gup, page);
     record(k, gup, step, page, nr);
     return FOLLOW_GOT;
@@ -127,6 +128,7 @@ static enum follow follow_entry(struct pe_kernel *k, struct gup *gup, struct ste
         return FOLLOW_ENOMEM;
     }
     cost_page(k, page, PE_WRITE);
+    gup_trace_grab(k, page);
     touch(k, gup, page);
     record(k, gup, step, page, 1);
     return FOLLOW_GOT;

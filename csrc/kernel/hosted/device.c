@@ -60,7 +60,7 @@ static int32_t longterm_start(struct pe_kernel *k, uint32_t argument)
         nr > LONGTERM_MAX_PAGES || test.addr > UINT32_MAX) {
         return -EINVAL;
     }
-    if (!(l->pfns = malloc(nr * sizeof *l->pfns))) {
+    if (!(l->pfns = heap_alloc(k, nr, sizeof *l->pfns))) {
         return -ENOMEM;
     }
     const uint32_t flags = PE_FOLL_LONGTERM | (test.flags & USE_WRITE ? PE_FOLL_WRITE : 0);
@@ -105,7 +105,7 @@ void gup_test_release(struct pe_kernel *k)
     struct longterm *l = &k->hosted->longterm;
     if (l->pfns) {
         pe_kernel_unpin(k, l->pfns, l->count, NULL);
-        free(l->pfns);
+        heap_free(k, l->pfns);
         *l = (struct longterm){0};
     }
 }

@@ -83,6 +83,10 @@ static void take(void *context, pe_cpu *cpu, const hosted_event *e)
 {
     struct pe_kernel *k = context;
     k->cpu = &k->cpus[cpu->index];
+    if (!current_task(k)->user) { /* whoever set the registers: no program runs here */
+        run_halt(k->machine, PE_STOP_LOCKUP, cpu->index, 0, e->pc);
+        return;
+    }
     switch (e->kind) {
     case HOSTED_SVC: system_call(k, cpu); return;
     case HOSTED_UNDEFINED:
@@ -101,6 +105,16 @@ static void slice_over(void *context, pe_cpu *cpu)
     if (current_task(k)->user) {
         hosted_schedule(k, true);
     }
+}
+
+static void *save(void *context, size_t *bytes, pe_error *err)
+{
+    return heap_save(context, bytes, err);
+}
+
+static void load(void *context, const void *state)
+{
+    heap_load(context, state);
 }
 
 static void machine_gone(void *context)
@@ -210,7 +224,7 @@ static void prepare_cpu(struct pe_kernel *k)
     cpu_set_cp15(cpu, CPACR, CPACR_VFP);
     cpu_set_cp15(cpu, CNTKCTL, CNTKCTL_VC);
     cpu_set_reg(cpu, UC_ARM_REG_FPEXC, FPEXC_EN);
-    machine_host(k->machine, &(hosted_by){k, take, slice_over, machine_gone});
+    machine_host(k->machine, &(hosted_by){k, take, slice_over, machine_gone, save, load});
 }
 
 static pe_status start(struct pe_kernel *k, struct task *task, const pe_program *p, pe_error *err)
@@ -220,7 +234,7 @@ static pe_status start(struct pe_kernel *k, struct task *task, const pe_program 
         return status;
     }
     protect_segments(k, task->mm, p);
-    struct user_context *u = calloc(1, sizeof *u);
+    struct user_context *u = heap_alloc(k, 1, sizeof *u);
     if (!u) {
         return pe_fail(err, PE_ERR_MEMORY, "the host has no memory for a program");
     }
@@ -243,7 +257,7 @@ pe_status pe_kernel_program_start(pe_kernel *k, const pe_program *program, uint3
     if (k->hosted) {
         return pe_fail(err, PE_ERR_STATE, "a program was started already: one model runs one, and what it forks");
     }
-    if (!(k->hosted = calloc(1, sizeof *k->hosted))) {
+    if (!(k->hosted = heap_alloc(k, 1, sizeof *k->hosted))) {
         return pe_fail(err, PE_ERR_MEMORY, "the host has no memory for a program");
     }
     struct task *task = task_spawn(k, program->name, 0);
@@ -279,7 +293,7 @@ void hosted_release(struct pe_kernel *k)
         if (k->machine) {
             machine_host(k->machine, &(hosted_by){0});
         }
-        free(k->hosted->longterm.pfns);
-        free(k->hosted);
+        heap_free(k, k->hosted->longterm.pfns);
+        heap_free(k, k->hosted);
     }
 }

@@ -182,13 +182,13 @@ static int64_t sys_mmap2(struct pe_kernel *k, const struct call *c)
 static int64_t sys_fork(struct pe_kernel *k)
 {
     struct task *parent = current_task(k);
-    struct user_context *u = malloc(sizeof *u);
+    struct user_context *u = heap_alloc(k, 1, sizeof *u);
     if (!u) {
         return -ENOMEM;
     }
     const int32_t pid = kernel_clone(k, parent);
     if (pid < 0) {
-        free(u);
+        heap_free(k, u);
         return pid;
     }
     user_save(k);

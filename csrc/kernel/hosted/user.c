@@ -39,6 +39,7 @@ static bool copy(struct pe_kernel *k, uint32_t va, uint8_t *at, uint32_t len, pe
         }
         cost_stream(k, va, pa, part, access);
         if (access == PE_WRITE) {
+            observe_page(k, host, part);
             memcpy(host, at, part);
             if (k->machine) {
                 fill_drop_code(k->machine, pa, part);

@@ -17,6 +17,19 @@ static void drop_code(struct pe_kernel *k, const struct page *page)
     }
 }
 
+static void observed_page(struct pe_kernel *k, const struct page *page)
+{
+    if (is_observed(k)) {
+        observe_page(k, page_host(k, page), PAGE_SIZE);
+    }
+}
+
+static void zero_page(struct pe_kernel *k, const struct page *page)
+{
+    observed_page(k, page);
+    memset(page_host(k, page), 0, PAGE_SIZE);
+}
+
 void clear_highpage(struct pe_kernel *k, struct page *page)
 {
     chain_enter(k->cpu, PE_FN_CLEAR_HIGHPAGE);
@@ -25,7 +38,7 @@ void clear_highpage(struct pe_kernel *k, struct page *page)
     cost_insns(k, k->costs.memory.clear_page);
     bill_page(k, page, va, PE_WRITE);
     if (page->flags & PE_PG_BACKED) {
-        memset(page_host(k, page), 0, PAGE_SIZE);
+        zero_page(k, page);
         drop_code(k, page);
     }
     kunmap_local(k, va);
@@ -41,10 +54,11 @@ void copy_highpage(struct pe_kernel *k, struct page *to, struct page *from)
     bill_page(k, from, from_va, PE_READ);
     bill_page(k, to, to_va, PE_WRITE);
     if (from->flags & PE_PG_BACKED) {
+        observed_page(k, to);
         memcpy(page_host(k, to), page_host(k, from), PAGE_SIZE);
         to->flags |= PE_PG_BACKED;
     } else if (to->flags & PE_PG_BACKED) {
-        memset(page_host(k, to), 0, PAGE_SIZE);
+        zero_page(k, to);
     }
     drop_code(k, to);
     kunmap_local(k, to_va);

@@ -21,9 +21,9 @@ static pe_status frames_init(struct pe_kernel *k, pe_error *err)
     f->count = index_of(k, k->layout.ram_end);
     f->highmem = index_of(k, k->layout.lowmem_limit);
     f->pageblock_order = k->config.tables == PE_TABLES_LPAE ? HPAGE_ORDER : MAX_ORDER;
-    f->pages = calloc(f->count, sizeof *f->pages);
+    f->pages = heap_alloc(k, f->count, sizeof *f->pages);
     const uint32_t blocks = (f->count >> f->pageblock_order) + 1;
-    f->migrate_type = malloc(blocks);
+    f->migrate_type = heap_alloc(k, blocks, 1);
     if (!f->pages || !f->migrate_type) {
         return pe_fail(err, PE_ERR_MEMORY, "the host has no memory left for %u page frames", f->count);
     }
@@ -195,6 +195,6 @@ pe_status zones_init(struct pe_kernel *k, pe_error *err)
 
 void zones_release(struct pe_kernel *k)
 {
-    free(k->frames.pages);
-    free(k->frames.migrate_type);
+    heap_free(k, k->frames.pages);
+    heap_free(k, k->frames.migrate_type);
 }

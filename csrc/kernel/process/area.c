@@ -7,13 +7,13 @@
 
 /* ---- pages that areas share ---- */
 
-struct shared_pages *shared_new(uint32_t count)
+struct shared_pages *shared_new(struct pe_kernel *k, uint32_t count)
 {
-    struct shared_pages *shared = malloc(sizeof *shared);
-    uint32_t *page = malloc(count * sizeof *page);
+    struct shared_pages *shared = heap_alloc(k, 1, sizeof *shared);
+    uint32_t *page = heap_alloc(k, count, sizeof *page);
     if (!shared || !page) {
-        free(shared);
-        free(page);
+        heap_free(k, shared);
+        heap_free(k, page);
         return NULL;
     }
     memset(page, 0xff, count * sizeof *page);
@@ -33,8 +33,8 @@ void shared_put(struct pe_kernel *k, struct shared_pages *shared)
             put_page(k, page);
         }
     }
-    free(shared->page);
-    free(shared);
+    heap_free(k, shared->page);
+    heap_free(k, shared);
 }
 
 /* ---- find ---- */
@@ -61,7 +61,7 @@ struct vm_area *find_vma(struct mm *mm, uint32_t addr)
 
 /* ---- the array ---- */
 
-bool area_reserve(struct mm *mm, uint32_t more)
+bool area_reserve(struct pe_kernel *k, struct mm *mm, uint32_t more)
 {
     if (mm->area_count + more <= mm->area_capacity) {
         return true;
@@ -70,7 +70,7 @@ bool area_reserve(struct mm *mm, uint32_t more)
     while (capacity < mm->area_count + more) {
         capacity *= 2;
     }
-    struct vm_area *areas = realloc(mm->areas, capacity * sizeof *areas);
+    struct vm_area *areas = heap_grow(k, mm->areas, mm->area_capacity * sizeof *areas, capacity * sizeof *areas);
     if (!areas) {
         return false;
     }
@@ -129,7 +129,7 @@ void area_merge(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32_t end
 
 bool area_insert(struct pe_kernel *k, struct mm *mm, const struct vm_area *area)
 {
-    if (mm->area_count >= MAX_MAP_COUNT || !area_reserve(mm, 1)) {
+    if (mm->area_count >= MAX_MAP_COUNT || !area_reserve(k, mm, 1)) {
         return false;
     }
     put_at(mm, area_index(mm, area->start), area);
@@ -144,7 +144,7 @@ bool area_split(struct pe_kernel *k, struct mm *mm, uint32_t addr)
         return true;
     }
     const uint32_t index = (uint32_t)(area - mm->areas);
-    if (!area_reserve(mm, 1)) {
+    if (!area_reserve(k, mm, 1)) {
         return false;
     }
     cost_insns(k, k->costs.process.vma_operation);

@@ -186,7 +186,7 @@ static bool copy_page_range(struct pe_kernel *k, const struct copy *c)
 /* vma_needs_copy: what was never written, or is shared, comes back by faults. */
 static bool dup_areas(struct pe_kernel *k, struct mm *to, struct mm *from)
 {
-    if (!area_reserve(to, from->area_count)) {
+    if (!area_reserve(k, to, from->area_count)) {
         return false;
     }
     bool done = true;

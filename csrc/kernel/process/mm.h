@@ -98,8 +98,8 @@ bool area_split(struct pe_kernel *k, struct mm *mm, uint32_t addr);
 bool area_split_counted(struct pe_kernel *k, struct mm *mm, uint32_t addr);
 void area_merge(struct pe_kernel *k, struct mm *mm, uint32_t start, uint32_t end); /* what touches at its borders */
 void area_erase(struct pe_kernel *k, struct mm *mm, uint32_t first, uint32_t count);
-bool area_reserve(struct mm *mm, uint32_t more);
-struct shared_pages *shared_new(uint32_t count);
+bool area_reserve(struct pe_kernel *k, struct mm *mm, uint32_t more);
+struct shared_pages *shared_new(struct pe_kernel *k, uint32_t count);
 void shared_put(struct pe_kernel *k, struct shared_pages *shared);
 pteval_t vm_get_page_prot(const struct pe_kernel *k, uint32_t flags);
 /* Where an area of so many bytes goes; negative errno. */

@@ -103,7 +103,7 @@ static int64_t mmap_region(struct pe_kernel *k, struct mm *mm, uint32_t addr, ui
     struct vm_area area = {.start = addr, .end = addr + bytes, .flags = vm, .pgoff = addr >> PAGE_SHIFT};
     if (vm & VM_SHARED) {
         area.pgoff = 0;
-        if (!(area.shared = shared_new(bytes >> PAGE_SHIFT))) {
+        if (!(area.shared = shared_new(k, bytes >> PAGE_SHIFT))) {
             return -ENOMEM;
         }
     }

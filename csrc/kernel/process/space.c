@@ -60,7 +60,7 @@ void slab_uncharge(struct pe_kernel *k, uint32_t bytes)
 
 struct mm *mm_alloc(struct pe_kernel *k)
 {
-    struct mm *mm = calloc(1, sizeof *mm);
+    struct mm *mm = heap_alloc(k, 1, sizeof *mm);
     if (!mm) {
         return NULL;
     }
@@ -68,7 +68,7 @@ struct mm *mm_alloc(struct pe_kernel *k)
     mm->users = 1;
     mm->huge_deposit = NO_PAGE;
     if (!pgd_alloc(k, mm)) {
-        free(mm);
+        heap_free(k, mm);
         return NULL;
     }
     mm->next = k->tasks.mms;
@@ -122,6 +122,6 @@ void mmput(struct pe_kernel *k, struct mm *mm)
     if (mm->next) {
         mm->next->prev = mm->prev;
     }
-    free(mm->areas);
-    free(mm);
+    heap_free(k, mm->areas);
+    heap_free(k, mm);
 }

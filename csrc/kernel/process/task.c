@@ -16,14 +16,16 @@ struct task *find_task(struct pe_kernel *k, uint32_t pid)
 
 /* ---- made and freed ---- */
 
-static bool reserve_slot(struct tasks *t, uint32_t *slot)
+static bool reserve_slot(struct pe_kernel *k, uint32_t *slot)
 {
+    struct tasks *t = &k->tasks;
     while (t->lowest < t->count && t->slot[t->lowest]) {
         t->lowest++;
     }
     if (t->lowest == t->capacity) {
         const uint32_t capacity = t->capacity ? 2 * t->capacity : 16;
-        struct task **grown = realloc(t->slot, capacity * sizeof(struct task *));
+        struct task **grown =
+            heap_grow(k, t->slot, t->capacity * sizeof(struct task *), capacity * sizeof(struct task *));
         if (!grown) {
             return false;
         }
@@ -65,14 +67,14 @@ static bool alloc_stack(struct pe_kernel *k, struct task *task)
 static struct task *task_new(struct pe_kernel *k)
 {
     uint32_t slot;
-    struct task *task = calloc(1, sizeof *task);
-    if (!task || !reserve_slot(&k->tasks, &slot) || !slab_charge(k, TASK_OBJECTS_BYTES)) {
-        free(task);
+    struct task *task = heap_alloc(k, 1, sizeof *task);
+    if (!task || !reserve_slot(k, &slot) || !slab_charge(k, TASK_OBJECTS_BYTES)) {
+        heap_free(k, task);
         return NULL;
     }
     if (!alloc_stack(k, task)) {
         slab_uncharge(k, TASK_OBJECTS_BYTES);
-        free(task);
+        heap_free(k, task);
         return NULL;
     }
     task->pid = slot + 1;
@@ -89,8 +91,8 @@ static void task_free(struct pe_kernel *k, struct task *task)
     if (task->pid - 1 < k->tasks.lowest) {
         k->tasks.lowest = task->pid - 1;
     }
-    free(task->user);
-    free(task);
+    heap_free(k, task->user);
+    heap_free(k, task);
 }
 
 struct task *task_spawn(struct pe_kernel *k, const char *name, uint32_t cpu)
@@ -285,29 +287,29 @@ pe_status processes_init(struct pe_kernel *k, pe_error *err)
     return PE_OK;
 }
 
-static void mm_release(struct mm *mm)
+static void mm_release(struct pe_kernel *k, struct mm *mm)
 {
     for (uint32_t i = 0; i < mm->area_count; i++) {
         struct shared_pages *shared = mm->areas[i].shared;
         if (shared && --shared->users == 0) {
-            free(shared->page);
-            free(shared);
+            heap_free(k, shared->page);
+            heap_free(k, shared);
         }
     }
-    free(mm->areas);
-    free(mm);
+    heap_free(k, mm->areas);
+    heap_free(k, mm);
 }
 
 void processes_release(struct pe_kernel *k)
 {
     for (uint32_t i = 0; i < k->tasks.count; i++) {
-        free(k->tasks.slot[i] ? k->tasks.slot[i]->user : NULL);
-        free(k->tasks.slot[i]);
+        heap_free(k, k->tasks.slot[i] ? k->tasks.slot[i]->user : NULL);
+        heap_free(k, k->tasks.slot[i]);
     }
-    free(k->tasks.slot);
+    heap_free(k, k->tasks.slot);
     while (k->tasks.mms) {
         struct mm *mm = k->tasks.mms;
         k->tasks.mms = mm->next;
-        mm_release(mm);
+        mm_release(k, mm);
     }
 }

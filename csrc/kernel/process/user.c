@@ -88,6 +88,7 @@ static pe_status copy(pe_kernel *k, uint32_t pid, uint32_t addr, uint8_t *buf, u
         }
         if (write) {
             page->flags |= PE_PG_BACKED;
+            observe_page(k, host, part);
             memcpy(host, buf + *done, part);
         } else {
             memcpy(buf + *done, host, part);

@@ -181,7 +181,7 @@ static void free_pmd_page(struct pe_kernel *k, struct mmu_gather *tlb, uint32_t 
     }
     struct page *page = pmd_page(k, load64(entry));
     cost_touch(k, tlb->mm->pgd_va + slot * 8u, tlb->mm->pgd_pa + slot * 8u, PE_WRITE);
-    store64(entry, 0);
+    store64(k, entry, 0);
     flush_pmd_entry(k);
     if (table_in_use(page)) {
         tlb_adjust(tlb, start, start + PAGE_SIZE);

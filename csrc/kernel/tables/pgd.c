@@ -22,7 +22,7 @@ static struct pgd_slab *slab_with_room(struct pe_kernel *k)
     }
     if (all->count == all->capacity) {
         const uint32_t capacity = all->capacity ? 2 * all->capacity : 8;
-        struct pgd_slab *grown = realloc(all->slab, capacity * sizeof *grown);
+        struct pgd_slab *grown = heap_grow(k, all->slab, all->capacity * sizeof *grown, capacity * sizeof *grown);
         if (!grown) {
             return NULL;
         }
@@ -48,6 +48,7 @@ static uint64_t object_alloc(struct pe_kernel *k)
     const uint32_t object = (uint32_t)__builtin_ctzll(~slab->used);
     slab->used |= UINT64_C(1) << object;
     const struct page *page = &k->frames.pages[slab->page];
+    observe_page(k, page_host(k, page), PAGE_SIZE);
     memset(page_host(k, page) + object * OBJECT_BYTES, 0, OBJECT_BYTES);
     return page_to_phys(&k->frames, page) + object * OBJECT_BYTES;
 }
@@ -83,7 +84,7 @@ static bool lpae_pgd_alloc(struct pe_kernel *k, struct mm *mm)
     uint8_t *pgd = phys_host(k, mm->pgd_pa, OBJECT_BYTES);
     const uint8_t *init = phys_host(k, k->layout.swapper_pa, OBJECT_BYTES);
     for (uint32_t slot = k->layout.page_offset >> LPAE_PGD_SHIFT; slot < 4; slot++) {
-        store64(pgd + slot * 8, load64(init + slot * 8));
+        store64(k, pgd + slot * 8, load64(init + slot * 8));
     }
     mm->pgd_va = phys_to_virt(k, mm->pgd_pa);
     cost_stream(k, mm->pgd_va, mm->pgd_pa, 32, PE_WRITE);
@@ -106,7 +107,7 @@ static void lpae_pgd_free(struct pe_kernel *k, struct mm *mm)
             table_page_free(k, page);
             mm->nr_pmds--;
         }
-        store64(pgd + slot * 8, 0);
+        store64(k, pgd + slot * 8, 0);
     }
     object_free(k, mm->pgd_pa);
 }
@@ -127,6 +128,7 @@ static bool classic_pgd_alloc(struct pe_kernel *k, struct mm *mm)
     mm->pgd_pa = page_to_phys(&k->frames, page);
     mm->pgd_va = phys_to_virt(k, mm->pgd_pa);
     const uint32_t from = (k->layout.task_size >> 20) * 4;
+    observe_page(k, page_host(k, page) + from, FIRST_LEVEL_BYTES - from);
     memcpy(page_host(k, page) + from, phys_host(k, k->layout.swapper_pa, FIRST_LEVEL_BYTES) + from,
            FIRST_LEVEL_BYTES - from);
     for (uint32_t at = from & ~(PAGE_SIZE - 1); at < FIRST_LEVEL_BYTES; at += PAGE_SIZE) {
@@ -184,6 +186,6 @@ bool vmalloc_fault(struct pe_kernel *k, struct mm *mm, uint32_t addr)
     }
     cost_touch(k, from.va, from.pa, PE_READ);
     cost_touch(k, to.va, to.pa, PE_WRITE);
-    store64(to.host, load64(from.host));
+    store64(k, to.host, load64(from.host));
     return true;
 }

@@ -34,6 +34,7 @@ void pmd_offset(struct pe_kernel *k, const struct mm *mm, uint32_t addr, struct 
     }
     cost_touch(k, out->va, out->pa, PE_READ);
     const uint64_t pgd = load64(out->host);
+    trace_entry(k, out->va, out->pa, 1, pgd);
     if ((pgd & LPAE_PRESENT) != LPAE_PRESENT) {
         out->host = NULL;
         return;
@@ -54,7 +55,7 @@ bool pmd_alloc(struct pe_kernel *k, struct mm *mm, uint32_t addr, struct pmd *ou
     mm->nr_pmds++;
     pgd_entry(k, mm, addr, out);
     cost_touch(k, out->va, out->pa, PE_WRITE);
-    store64(out->host, page_to_phys(&k->frames, page) | LPAE_PRESENT);
+    store64(k, out->host, page_to_phys(&k->frames, page) | LPAE_PRESENT);
     flush_pmd_entry(k);
     pmd_offset(k, mm, addr, out);
     return true;
@@ -63,8 +64,9 @@ bool pmd_alloc(struct pe_kernel *k, struct mm *mm, uint32_t addr, struct pmd *ou
 pmdval_t pmd_read(struct pe_kernel *k, const struct pmd *pmd)
 {
     cost_touch(k, pmd->va, pmd->pa, PE_READ);
-    const uint64_t value = load64(pmd->host);
-    return is_lpae(k) ? value : (uint32_t)value;
+    const uint64_t value = is_lpae(k) ? load64(pmd->host) : (uint32_t)load64(pmd->host);
+    trace_entry(k, pmd->va, pmd->pa, is_lpae(k) ? 2 : 1, value);
+    return value;
 }
 
 /* ---- what a value says (asm/pgtable-3level.h, pgtable-2level.h) ---- */
@@ -108,11 +110,11 @@ struct page *pmd_page(const struct pe_kernel *k, pmdval_t value)
 
 /* ---- writes ---- */
 
-void classic_pmd_store(uint8_t *host, uint64_t table_pa, uint32_t bits)
+void classic_pmd_store(struct pe_kernel *k, uint8_t *host, uint64_t table_pa, uint32_t bits)
 {
     const uint32_t hardware = (uint32_t)table_pa + CLASSIC_HARDWARE;
-    store32(host, hardware | bits);
-    store32(host + 4, (hardware + CLASSIC_HALF) | bits);
+    store32(k, host, hardware | bits);
+    store32(k, host + 4, (hardware + CLASSIC_HALF) | bits);
 }
 
 void pmd_populate(struct pe_kernel *k, struct mm *mm, const struct pmd *pmd, struct page *table)
@@ -120,9 +122,9 @@ void pmd_populate(struct pe_kernel *k, struct mm *mm, const struct pmd *pmd, str
     const uint64_t pa = page_to_phys(&k->frames, table);
     cost_touch(k, pmd->va, pmd->pa, PE_WRITE);
     if (is_lpae(k)) {
-        store64(pmd->host, pa | LPAE_PRESENT);
+        store64(k, pmd->host, pa | LPAE_PRESENT);
     } else {
-        classic_pmd_store(pmd->host, pa, mm ? CLASSIC_TABLE_USER : CLASSIC_TABLE_KERNEL);
+        classic_pmd_store(k, pmd->host, pa, mm ? CLASSIC_TABLE_USER : CLASSIC_TABLE_KERNEL);
     }
     flush_pmd_entry(k);
 }
@@ -130,7 +132,7 @@ void pmd_populate(struct pe_kernel *k, struct mm *mm, const struct pmd *pmd, str
 void pmd_clear(struct pe_kernel *k, const struct pmd *pmd)
 {
     cost_touch(k, pmd->va, pmd->pa, PE_WRITE);
-    store64(pmd->host, 0);
+    store64(k, pmd->host, 0);
     flush_pmd_entry(k);
 }
 
@@ -146,6 +148,6 @@ void set_pmd_at(struct pe_kernel *k, uint32_t addr, const struct pmd *pmd, pmdva
         return;
     }
     cost_touch(k, pmd->va, pmd->pa, PE_WRITE);
-    store64(pmd->host, lpae_hardware(value, LPAE_VALID, false));
+    store64(k, pmd->host, lpae_hardware(value, LPAE_VALID, false));
     flush_pmd_entry(k);
 }

@@ -22,23 +22,25 @@ pteval_t pte_load(const struct pe_kernel *k, const uint8_t *host, uint32_t index
     return narrow;
 }
 
-void pte_store(const struct pe_kernel *k, uint8_t *host, uint32_t index, pteval_t pte, bool global)
+void pte_store(struct pe_kernel *k, uint8_t *host, uint32_t index, pteval_t pte, bool global)
 {
     if (k->bits->pte_bytes == 8) {
         const uint64_t wide = pte ? lpae_hardware(pte, LPAE_VALID, global) : 0;
-        memcpy(host + index * 8u, &wide, sizeof wide);
+        store64(k, host + index * 8u, wide);
         return;
     }
     const uint32_t linux_half = (uint32_t)pte, hardware = classic_hardware(linux_half, global);
-    memcpy(host + index * 4u, &linux_half, sizeof linux_half);
-    memcpy(host + CLASSIC_HARDWARE + index * 4u, &hardware, sizeof hardware);
+    store32(k, host + index * 4u, linux_half);
+    store32(k, host + CLASSIC_HARDWARE + index * 4u, hardware);
 }
 
 pteval_t ptep_get(struct pe_kernel *k, const struct pte_table *table, uint32_t index)
 {
     const uint32_t at = index * k->bits->pte_bytes;
     cost_touch(k, table->va + at, table->pa + at, PE_READ);
-    return pte_load(k, table->host, index);
+    const pteval_t pte = pte_load(k, table->host, index);
+    trace_entry(k, table->va + at, table->pa + at, k->bits->pte_bytes == 8 ? 3 : 2, pte);
+    return pte;
 }
 
 void set_pte_at(struct pe_kernel *k, uint32_t addr, const struct pte_table *table, uint32_t index, pteval_t pte)

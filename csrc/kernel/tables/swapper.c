@@ -46,10 +46,10 @@ static void map_sections(struct pe_kernel *k, uint32_t va, uint64_t pa, uint64_t
         if (is_lpae(k)) {
             struct pmd pmd;
             pmd_offset(k, NULL, address, &pmd);
-            store64(pmd.host, (pa + at) | ATTRIBUTES[kind].lpae_block | LPAE_VALID);
+            store64(k, pmd.host, (pa + at) | ATTRIBUTES[kind].lpae_block | LPAE_VALID);
         } else {
             uint8_t *entry = phys_host(k, k->layout.swapper_pa + (address >> 20) * 4, 4);
-            store32(entry, (uint32_t)(pa + at) | ATTRIBUTES[kind].section);
+            store32(k, entry, (uint32_t)(pa + at) | ATTRIBUTES[kind].section);
         }
     }
 }
@@ -85,9 +85,9 @@ static void install_table(struct pe_kernel *k, uint32_t va, uint64_t table_pa, u
     struct pmd pmd;
     pmd_offset(k, NULL, va, &pmd);
     if (is_lpae(k)) {
-        store64(pmd.host, table_pa | LPAE_PRESENT);
+        store64(k, pmd.host, table_pa | LPAE_PRESENT);
     } else {
-        classic_pmd_store(pmd.host, table_pa, classic_bits);
+        classic_pmd_store(k, pmd.host, table_pa, classic_bits);
     }
 }
 
@@ -195,7 +195,7 @@ static void make_first_level(struct pe_kernel *k)
 {
     const uint64_t pgd = k->layout.swapper_pa;
     for (uint32_t slot = 0; is_lpae(k) && slot < 4; slot++) {
-        store64(phys_host(k, pgd + slot * 8, 8), (pgd + (slot + 1) * PAGE_SIZE) | LPAE_PRESENT | LPAE_PGD_SWAPPER);
+        store64(k, phys_host(k, pgd + slot * 8, 8), (pgd + (slot + 1) * PAGE_SIZE) | LPAE_PRESENT | LPAE_PGD_SWAPPER);
     }
 }
 
@@ -236,7 +236,7 @@ void kernel_pte(struct pe_kernel *k, uint32_t va, struct pte_table *table, uint3
     if (!pa && pmd.host && pmd_table(k, pmd_read(k, &pmd))) {
         pa = page_to_phys(&k->frames, pmd_page(k, load64(pmd.host)));
     } else if (pmd.host) {
-        cost_touch(k, pmd.va, pmd.pa, PE_READ);
+        pmd_read(k, &pmd);
     }
     *index = pte_index(va);
     *table = (struct pte_table){0};

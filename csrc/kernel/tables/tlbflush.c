@@ -28,6 +28,10 @@ static void invalidate(struct pe_kernel *k, pe_tlbi operation, uint32_t va, uint
         }
     }
     cost_tlbi(k, broadcast);
+    if (is_traced(k)) {
+        trace_add(k,
+                  &(pe_trace_event){.kind = PE_TRACE_TLBI, .code = (uint8_t)operation, .va = va, .value = broadcast});
+    }
 }
 
 /* A kernel with SMP_ON_UP has the instruction twice, for TLB_V6_U_PAGE and TLB_V7_UIS_PAGE: Debian's 6.1 was measured

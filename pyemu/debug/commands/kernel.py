@@ -1,4 +1,4 @@
-"""``kmap``, ``pkmap``, ``zones``, ``tasks``, ``vma``, ``locks`` and ``gup``: the Kernel model.
+"""``kmap``, ``pkmap``, ``zones``, ``tasks``, ``vma``, ``locks`` and ``reports``: the Kernel model.
 
 ``kmap`` also shows the windows of a Linux that runs.
 """
@@ -6,32 +6,44 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pyemu.config import UserError
 from pyemu.debug.linux import LinuxLayout, linux_layout
-from pyemu.debug.parameters import Address, Choice, Number
+from pyemu.debug.parameters import Choice, Number
 from pyemu.debug.registry import command
 from pyemu.debug.session import Session
 from pyemu.debug.target import Capability
 from pyemu.debug.words import kernel_size
-from pyemu.mmu import translate, walk
+from pyemu.mmu import translate
 
 if TYPE_CHECKING:
     from pyemu.kernel import Area, Kernel, TaskInfo, ZoneInfo
     from pyemu.kernel.context import Context
-    from pyemu.kernel.gup import GupResult
     from pyemu.kernel.kmap import PkmapSlot
+    from pyemu.kernel.reports import Report
 
-__all__ = ["Contexts", "GupSteps", "Pkmap", "Tasks", "Vmas", "Windows", "Zones"]
+__all__ = [
+    "Contexts",
+    "Pkmap",
+    "Reports",
+    "Tasks",
+    "Vmas",
+    "Windows",
+    "Zones",
+    "kernel_of",
+    "running",
+    "shown_reports",
+    "touched",
+]
 
 _PAGE = 4096
 # asm/fixmap.h, asm-generic/kmap_size.h: slot 0 of the window area is the second of fixmap.
 _FIXADDR_TOP = 0xFFEF_F000
 _FIX_KMAP_BEGIN = 1
 _KM_MAX_IDX = (16, 33)
-_MAX_GUP = 4096
 
 
 @dataclass(frozen=True)
@@ -159,42 +171,56 @@ class Contexts:
 
 
 @dataclass(frozen=True)
-class GupStep:
-    """One page: how the fast walk goes down its tables; ``window`` where it maps the PTE table."""
+class Reports:
+    """What the kernel would have printed, once for each kind, lock and chain of functions."""
 
-    va: int
-    text: str
-
-
-@dataclass(frozen=True)
-class GupSteps:
-    """Steps page by page, and what the real call came to; its pages were put back."""
-
-    call: str
-    steps: tuple[GupStep, ...]
-    result: GupResult
+    reports: tuple[Report, ...]
 
     @property
     def lines(self) -> list[str]:
-        lines = [f"{step.va:#010x}: {step.text}" for step in self.steps]
-        r = self.result
-        lines.append(
-            f"{self.call}: {len(r.pfns)} pages, {r.fast} of them by the fast walk, {r.windows} PTE tables "
-            "through windows" + (f", errno {-r.error}" if r.error else "")
-        )
-        if r.stop.name != "NONE":
-            lines.append(
-                f"the fast walk stopped at {r.stop_address:#010x}: {r.stop.name.lower().replace('_', ' ')}"
-            )
-        if r.reports:
-            lines.append(f"{r.reports} reports of the context checker")
-        return lines
+        lines = []
+        for each in self.reports:
+            lines += ["", *each.text.splitlines()]
+        return lines[1:] or ["no report"]
 
 
-def _kernel(session: Session) -> Kernel:
+def kernel_of(session: Session) -> Kernel:
+    """The Kernel model; UserError where the target has none."""
     session.need(Capability.KERNEL)
     kernel: Kernel = session.target.kernel
     return kernel
+
+
+def running(session: Session) -> TaskInfo:
+    """The process that runs on the current CPU; UserError where none does."""
+    kernel = kernel_of(session)
+    for task in kernel.tasks:
+        if task.running and task.cpu == session.cpu:
+            return task
+    how = "`tasks` lists them" if kernel.tasks or session.target.machine else "`spawn` makes one"
+    raise UserError(f"no process runs on CPU {session.cpu}: {how}")
+
+
+def touched(session: Session) -> None:
+    """A command has changed a machine's guest by the model: going back must find it so."""
+    if Capability.RUN in session.target.capabilities:
+        from pyemu.debug.control import Control
+
+        session.part(Control).touched()
+
+
+@contextmanager
+def shown_reports(kernel: Kernel) -> Iterator[list[str]]:
+    """Lines of what the kernel would print about this block."""
+    from pyemu.kernel.reports import read_reports
+
+    before = {(r.kind, r.lock, r.chain): r.count for r in read_reports(kernel)}
+    lines: list[str] = []
+    yield lines
+    for report in read_reports(kernel):
+        new = report.count - before.get((report.kind, report.lock, report.chain), 0)
+        if new:
+            lines += ["", *replace(report, count=new).text.splitlines()]
 
 
 @command("kmap", group="kernel", example="kmap")
@@ -210,7 +236,7 @@ def kmap(session: Session) -> Windows:
         return _fixmap_windows(session, layout)
     from pyemu.kernel.kmap import windows
 
-    kernel = _kernel(session)
+    kernel = kernel_of(session)
     found, slots = [], 0
     names = {task.cpu: f"{task.name} (pid {task.pid})" for task in kernel.tasks if task.running}
     for cpu in range(session.target.cpus):
@@ -237,7 +263,7 @@ def pkmap(session: Session) -> Pkmap:
     """Slots of PKMAP, with their counts."""
     from pyemu.kernel.kmap import pkmap as slots_of
 
-    slots = slots_of(_kernel(session))
+    slots = slots_of(kernel_of(session))
     return Pkmap(len(slots), tuple(slot for slot in slots if slot.count))
 
 
@@ -246,14 +272,14 @@ def zones(session: Session) -> Zones:
     """Zones: what they manage, what is free, and their watermarks."""
     from pyemu.kernel.memory import Zone
 
-    kernel = _kernel(session)
+    kernel = kernel_of(session)
     return Zones(tuple(each for each in (kernel.zone(zone) for zone in Zone) if each.managed))
 
 
 @command("tasks", group="kernel", example="tasks", aliases=("ps",), needs=Capability.KERNEL)
 def tasks(session: Session) -> Tasks:
     """Tasks of the model, with their page tables."""
-    return Tasks(tuple(_kernel(session).tasks))
+    return Tasks(tuple(kernel_of(session).tasks))
 
 
 @command("vma", Number("pid", optional=True), group="kernel", example="vma 1", needs=Capability.KERNEL)
@@ -261,19 +287,12 @@ def vma(session: Session, pid: int | None = None) -> Vmas:
     """Areas of a process; without a pid, of the one that runs on the current CPU."""
     from pyemu.kernel import Process
 
-    kernel = _kernel(session)
+    kernel = kernel_of(session)
     if pid is None:
-        pid = _running(session).pid
+        pid = running(session).pid
     if pid not in {task.pid for task in kernel.tasks}:
         raise UserError(f"vma: no process {pid}: `tasks` lists them")
     return Vmas(pid, tuple(Process(kernel, pid).areas))
-
-
-def _running(session: Session) -> TaskInfo:
-    for task in _kernel(session).tasks:
-        if task.running and task.cpu == session.cpu:
-            return task
-    raise UserError(f"no process runs on CPU {session.cpu}: `tasks` lists them")
 
 
 @command("locks", group="kernel", example="locks", needs=Capability.KERNEL)
@@ -281,55 +300,19 @@ def locks(session: Session) -> Contexts:
     """Locks that each CPU holds, what it has disabled, and whether it may sleep."""
     from pyemu.kernel.context import read_context
 
-    kernel = _kernel(session)
+    kernel = kernel_of(session)
     return Contexts(tuple(read_context(kernel, cpu) for cpu in range(session.target.cpus)))
 
 
 @command(
-    "gup",
-    Address("va"),
-    Number("pages", low=1, high=_MAX_GUP),
-    Choice("write", w=True),
-    group="kernel",
-    example="gup 0x10000000 4 w",
-    needs=Capability.KERNEL,
+    "reports", Choice("clear", clear=True), group="kernel", example="reports clear", needs=Capability.KERNEL
 )
-def gup(session: Session, va: int, pages: int, write: bool = False) -> GupSteps:
-    """get_user_pages_fast of the process that runs, step by step; the pages are put back.
+def reports(session: Session, clear: bool = False) -> Reports:
+    """What the kernel would have complained about, with the chain of calls; ``clear`` forgets it."""
+    from pyemu.kernel.reports import clear_reports, read_reports
 
-    The call is the real one: it faults pages in, and opens windows for PTE tables in highmem.
-    """
-    from pyemu.kernel.gup import Foll, GupCall, get_user_pages, put_pages
-
-    kernel = _kernel(session)
-    _running(session)
-    steps = tuple(_gup_steps(session, kernel, va & -_PAGE, pages, write))
-    flags = Foll.WRITE if write else Foll.NONE
-    result = get_user_pages(kernel, GupCall.GUP_FAST, va, pages, flags=flags)
-    put_pages(kernel, result.pfns)
-    return GupSteps("get_user_pages_fast", steps, result)
-
-
-def _gup_steps(session: Session, kernel: Kernel, va: int, pages: int, write: bool) -> Iterator[GupStep]:
-    """The fast walk's way (mm/gup.c, gup_fast_pgd_range and below) over the tables before the call."""
-    regime = session.regime
-    limit = kernel.layout.lowmem_limit
-    last = 3 if regime.long_format else 2
-    for page in range(pages):
-        at = va + page * _PAGE
-        if at >= 1 << 32:
-            return
-        found = walk(session.memory, regime, at, privileged=False)
-        parts = [f"L{s.level}[{s.index}] @{s.descriptor_pa:#x} = {s.descriptor:#x}" for s in found.steps]
-        if found.steps and found.steps[-1].level == last and found.steps[-1].table_pa >= limit:
-            parts.append(
-                f"its PTE table at {found.steps[-1].table_pa:#x} is highmem: mapped through a window"
-            )
-        t = found.result
-        if not t.size:
-            parts.append("not present: the slow path faults it in")
-        elif write and not t.prot & 2:
-            parts.append("not writable: the slow path decides")
-        else:
-            parts.append(f"pfn {t.pa >> 12:#x}")
-        yield GupStep(at, ", ".join(parts))
+    kernel = kernel_of(session)
+    found = Reports(tuple(read_reports(kernel)))
+    if clear:
+        clear_reports(kernel)
+    return found

@@ -272,7 +272,7 @@ def _decode(
     mode = capstone.CS_MODE_THUMB if thumb else capstone.CS_MODE_ARM
     engine = capstone.Cs(capstone.CS_ARCH_ARM, mode | capstone.CS_MODE_V8)
     at, step = 0, 2 if thumb else 4
-    symbols = session.target.symbols
+    symbols = session.symbols
     while at + step <= len(data):
         decoded = next(engine.disasm_lite(data[at : at + 4], address + at, 1), None)
         if decoded is None:
@@ -298,10 +298,16 @@ def _with_symbols(session: Session, text: str) -> str:
     return f"{text}  <{symbol}>" if symbol else text
 
 
-@command("sym", Word("name"), group="memory", example="sym main", aliases=("symbol",))
+@command(
+    "sym",
+    Word("name", offers=lambda session: session.symbols.addresses),
+    group="memory",
+    example="sym pc",
+    aliases=("symbol",),
+)
 def sym(session: Session, name: str) -> SymbolList:
     """The address of a symbol, or the symbol at an address; * stands for any text."""
-    addresses = session.target.symbols.addresses
+    addresses = session.symbols.addresses
     if "*" in name:
         pattern = re.compile(".*".join(re.escape(part) for part in name.split("*")))
         found = sorted((each, at) for each, at in addresses.items() if pattern.fullmatch(each))
@@ -327,6 +333,6 @@ def info(session: Session) -> Info:
             for each in type(target.capabilities)
             if each and each in target.capabilities
         ),
-        len(target.symbols.addresses),
+        len(session.symbols.addresses),
         f"on, {form}" if regime.mmu_on else "off",
     )

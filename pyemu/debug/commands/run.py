@@ -23,7 +23,7 @@ _REASONS = {
     StopReason.LIMIT: "the number of instructions is over",
     StopReason.POWEROFF: "the guest has switched off",
     StopReason.RESET: "the guest asked for a reset",
-    StopReason.LOCKUP: "lockup: an exception's vector cannot be fetched",
+    StopReason.LOCKUP: "lockup: an exception's vector cannot be fetched (`doctor mmu` looks for the cause)",
     StopReason.DEADLOCK: "every CPU waits, and no timer will wake one",
     StopReason.IDLE: "every CPU waits",
     StopReason.REQUESTED: "stopped",
@@ -112,9 +112,13 @@ class Backtrace:
 
     @property
     def lines(self) -> list[str]:
-        how = {"pc": "", "exidx": "", "fp": "  by frame pointer", "lr": "  by LR"}
-        named = zip(self.frames, self.names, strict=True)
-        return [f"#{n}  {name}{how[frame.how]}" for n, (frame, name) in enumerate(named)]
+        how = {"fp": "  by frame pointer", "lr": "  by LR"}
+        lines = []
+        for number, (frame, name) in enumerate(zip(self.frames, self.names, strict=True)):
+            if frame.exception is not None:
+                lines.append(f"    <exception: {frame.exception} taken from {name}>")
+            lines.append(f"#{number}  {name}{how.get(frame.how, '')}")
+        return lines
 
 
 # ---- what a stop says ----
@@ -189,7 +193,7 @@ def _points(session: Session, numbers: list[int] | None = None) -> Points:
     "b",
     Address("address", optional=True),
     group="running",
-    example="b start_kernel",
+    example="b pc+8",
     aliases=("break",),
     needs=Capability.RUN,
 )
@@ -210,7 +214,7 @@ def set_breakpoint(session: Session, address: int | None = None) -> Points:
     Choice("access", r="r", w="w", rw="rw"),
     Flag("--physical"),
     group="running",
-    example="wa counter 4 w",
+    example="wa sp-4 4 w",
     aliases=("watch",),
     needs=Capability.RUN,
 )
@@ -225,7 +229,7 @@ def set_watchpoint(
     return _points(session, [session.part(Control).add(Watch(address, size, access, physical))])
 
 
-@command("d", Word("number"), group="running", example="d 1", aliases=("delete",), needs=Capability.RUN)
+@command("d", Word("number"), group="running", example="d all", aliases=("delete",), needs=Capability.RUN)
 def delete(session: Session, number: str) -> Points:
     """Takes a breakpoint or watchpoint away by its number; ``d all`` all of them."""
     control = session.part(Control)
@@ -290,7 +294,7 @@ def _behind_call(session: Session) -> int | None:
     "c",
     Number("insns", optional=True, low=1),
     group="running",
-    example="c",
+    example="c 100000",
     aliases=("continue",),
     needs=Capability.RUN,
 )
@@ -299,7 +303,7 @@ def resume(session: Session, insns: int | None = None) -> Stopped:
     return stopped(session, session.part(Control).resume(insns))
 
 
-@command("until", Address("address"), group="running", example="until main", needs=Capability.RUN)
+@command("until", Address("address"), group="running", example="until pc+4", needs=Capability.RUN)
 def until(session: Session, address: int) -> Stopped:
     """Runs until an address is reached, or something else stops the guest."""
     control = session.part(Control)
@@ -363,8 +367,22 @@ def where(session: Session) -> Where:
     aliases=("backtrace",),
 )
 def backtrace(session: Session, limit: int = 64) -> Backtrace:
-    """Who called: by the ELF file's exception tables, by frame pointers, or by LR."""
+    """Who called, inner first, and what exceptions have interrupted.
+
+    By the code, followed to a return; by exception tables, of the ELF file or of a Linux kernel in its
+    memory; by frame pointers; by LR.
+    """
     found = tuple(frames(session, limit))
     if not found:
         raise UserError("bt: the core registers are not known here")
-    return Backtrace(found, tuple(session.place(each.pc) for each in found))
+    return Backtrace(found, tuple(_frame_name(session, each) for each in found))
+
+
+def _frame_name(session: Session, frame: Frame) -> str:
+    """Its PC, with the function that it is in."""
+    symbol = session.symbol(frame.inside)
+    if symbol is None:
+        return f"{frame.pc:#010x}"
+    name, _, offset = symbol.partition("+")
+    distance = int(offset or "0", 16) + frame.pc - frame.inside
+    return f"{frame.pc:#010x} ({name}{f'+{distance:#x}' if distance else ''})"

@@ -125,15 +125,13 @@ def arrays(core: Core) -> tuple[TlbArray, ...]:
 )
 def tlb(session: Session, which: str | None = None, va: int | None = None) -> TlbView:
     """What the modelled TLBs of the current CPU hold; with an address, the entries that map it."""
-    machine = session.machine
-    core = machine.core
-    assert core is not None
+    _, core, model = session.cycle_model
     chosen = [array for array in arrays(core) if which is None or array in _CHOSEN[which]]
     capacities = {ARRAYS[array]: int(core[f"{_KEYS[array]}.entries"]) for array in chosen}
     held = [each for each in _held(session) if each.where in capacities]
     if va is not None:
         held = [each for each in held if each.entry.va <= va < each.entry.va + each.entry.size]
-    return TlbView(tuple(held), capacities, machine.cpus[session.cpu].tlb.stats())
+    return TlbView(tuple(held), capacities, model.stats())
 
 
 _KEYS = {
@@ -145,9 +143,7 @@ _KEYS = {
 
 
 def _held(session: Session) -> Iterator[Held]:
-    model = session.machine.cpus[session.cpu].tlb
-    core = session.machine.core
-    assert core is not None
+    _, core, model = session.cycle_model
     for array in arrays(core):
         for entry in model.entries(array):
             yield Held(ARRAYS[array], entry)
@@ -200,7 +196,7 @@ def stale(session: Session) -> Stale:
         if text is not None:
             writer = _writer(session, fresh.descriptor_pa, e.descriptor_pa)
             found.append(Contradiction(held, e.va, f"{_verdict(fresh)}: {text}{writer}"))
-    hits = session.machine.cpus[session.cpu].tlb.stale_hits()
+    hits = session.cycle_model[2].stale_hits()
     return Stale(tuple(found), tuple(hits))
 
 

@@ -229,14 +229,12 @@ def _miss_cost(session: Session, va: int, access: Access, found: Walk) -> MissCo
     reads = len(found.steps)
     if Capability.TLB not in session.target.capabilities or not reads:
         return None
-    machine = session.machine
-    core, tlb = machine.core, machine.cpus[session.cpu].tlb
-    assert core is not None
+    timing, core, tlb = session.cycle_model
     micro = "micro_load" if access is Access.READ else "micro_instruction"
     if access is Access.WRITE:
         micro = "micro_store" if core["micro_store.entries"] else "micro_load"
     lookup = core[f"{micro}.miss_cycles"] + core["main_tlb.miss_cycles"]
-    cached = machine.config.timing == "cache" and core["walk.through_l1d"]
+    cached = timing == "cache" and core["walk.through_l1d"]
     near = core["l1d.hit_cycles"] if cached else core["l2.hit_cycles"]
     far = core["l2.hit_cycles"] + _dram_cycles(core)
     asid = explain.asid(session.regime)

@@ -82,7 +82,7 @@ def _own(content: bytes) -> dict[str, int]:
             for name, text in values.items()
             if name in known
         }
-    except (ValueError, TypeError, AttributeError):  # damaged: PRSTATUS is there too
+    except (ValueError, TypeError, AttributeError, RecursionError):  # damaged: PRSTATUS is there too
         return {}
 
 

@@ -1,7 +1,8 @@
 """What gdb's packets ask of a session, and the answers: no sockets here.
 
 GDB manual, appendix E; ``Qqemu.PhyMemMode`` as QEMU has it (gdbstub documentation, "Examining physical
-memory").  An empty answer means that a packet is not supported, ``E`` and two digits that it failed.
+memory").  An empty answer means that a packet is not supported, ``E`` and two digits that it failed,
+``E.`` and text why.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pyemu.config import UserError
-from pyemu.debug.control import Control, Halt, Watch
+from pyemu.debug.control import Control, Halt, Position, Watch
 from pyemu.debug.gdb.packets import MAX_PAYLOAD, parse_hex, split_numbers
 from pyemu.debug.gdb.target_xml import gdb_registers, target_xml
 from pyemu.debug.target import Capability
@@ -93,7 +94,9 @@ class Protocol:
             return EMPTY
         try:
             return self._without_extra_step(handler(data[1:]))
-        except (ValueError, UserError, NativeError, KeyError, IndexError):
+        except UserError as problem:
+            return b"E." + str(problem).encode("ascii", "replace")
+        except (ValueError, NativeError, KeyError, IndexError):
             return _BAD
 
     def _without_extra_step(self, answer: Answer) -> Answer:
@@ -359,14 +362,24 @@ class Protocol:
 
         line = bytes.fromhex(data.decode("ascii")).decode("utf-8", "replace")
         self._session.select(self._cpu)
+        before = self._position()
         try:
             text = as_text(self._session.execute(line))
         except UserError as problem:
             text = str(problem)
+        if self._position() != before:
+            text += (
+                "\ngdb does not know that the guest has moved: `maintenance flush register-cache` tells it"
+            )
         output = (text + "\n").encode() if text else b""
         for at in range(0, len(output), _MAX_READ):
             self._say(b"O" + output[at : at + _MAX_READ].hex().encode())
         return OK
+
+    def _position(self) -> Position | None:
+        """How far the guest is; None of a dump."""
+        runs = Capability.RUN in self._session.target.capabilities
+        return self._control().position if runs else None
 
     def _set(self, data: bytes) -> Answer:
         if data == b"StartNoAckMode":

@@ -5,6 +5,8 @@ Nothing here has threads: while the guest runs, the socket is looked at between 
 
 from __future__ import annotations
 
+import errno
+import os
 import select
 import socket
 import sys
@@ -27,16 +29,30 @@ __all__ = ["DEFAULT_HOST", "GdbServer", "parse_endpoint"]
 
 DEFAULT_HOST = "127.0.0.1"
 _WAIT_S = 0.5  # between two looks at limits and at the terminal
+_MAX_REFUSED = 4
 _SEND_S = 10.0  # a gdb that does not read is given up
 _WAITING = (StopReason.IDLE, StopReason.DEADLOCK)
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:
-    """``[HOST:]PORT``; the host is this machine unless it is said. Raises UserError."""
+    """``[HOST:]PORT``; the host is this machine unless it is said. Raises UserError.
+
+    What QEMU's -gdb takes is understood too: ``tcp::1234``.
+    """
+    text = text.removeprefix("tcp:")
     host, _, port = text.rpartition(":")
     if not port.isascii() or not port.isdigit() or not 0 <= int(port) < 1 << 16:
         raise UserError(f"{text!r} is no place for gdb: a port from 0 to 65535, or HOST:PORT, is one")
     return host.strip("[]") or DEFAULT_HOST, int(port)
+
+
+def _reason(problem: OSError | UnicodeError | TypeError) -> str:
+    """Why there is no listener, in words of one line."""
+    if isinstance(problem, OSError) and problem.errno == errno.EADDRINUSE:
+        return "the port is in use, perhaps by a server that still runs; port 0 takes a free one"
+    if isinstance(problem, socket.gaierror):
+        return "there is no such host"
+    return os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else str(problem)
 
 
 class GdbServer:
@@ -48,10 +64,11 @@ class GdbServer:
         try:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self._listener = socket.create_server((host, port), family=family)
-        except (OSError, UnicodeError) as problem:
-            raise UserError(f"gdb: cannot listen at {host}:{port}: {problem}") from None
+        except (OSError, UnicodeError, TypeError) as problem:  # TypeError: a name that cannot be encoded
+            raise UserError(f"gdb: cannot listen at {host}:{port}: {_reason(problem)}") from None
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self._client: socket.socket | None = None
+        self._refused: list[socket.socket] = []  # they get an answer to what they ask first
         self._resume: Resume | None = None
         self._asleep = False
         self.quit = False
@@ -59,7 +76,8 @@ class GdbServer:
     def close(self) -> None:
         """Let gdb go and listen no more."""
         self._hang_up()
-        self._listener.close()
+        for each in (self._listener, *self._refused):
+            each.close()
 
     @property
     def _control(self) -> Control:
@@ -138,12 +156,13 @@ class GdbServer:
 
     def _exchange(self, wait_s: float | None, also: Sequence[int] = ()) -> None:
         """Take and answer what has come; waits up to ``wait_s`` seconds for the first of it."""
-        waited: list[Any] = [self._listener, *also]
+        waited: list[Any] = [self._listener, *also, *self._refused]
         if self._client is not None:
             waited.append(self._client)
         ready = select.select(waited, [], [], wait_s)[0]
         if self._client is not None and self._client in ready:
             self._receive()
+        self._refused = [each for each in self._refused if each not in ready or not _refuse(each)]
         if self._listener in ready:
             self._accept()
 
@@ -153,7 +172,10 @@ class GdbServer:
         except OSError:
             return
         if self._client is not None:
-            client.close()
+            client.setblocking(False)
+            self._refused.append(client)
+            if len(self._refused) > _MAX_REFUSED:
+                self._refused.pop(0).close()
             return
         client.settimeout(_SEND_S)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -245,8 +267,21 @@ class GdbServer:
             self._let_go()
 
 
+def _refuse(client: socket.socket) -> bool:
+    """Tell a second gdb why it is not served; False until it has asked for more than that."""
+    try:
+        data = client.recv(4096)
+        if data and b"$" not in data:
+            return False
+        client.sendall(b"+" + frame(b"E.another gdb is connected to this guest"))
+    except OSError:
+        pass
+    client.close()
+    return True
+
+
 def announce(server: GdbServer) -> None:
-    """One line that says where gdb can connect."""
+    """One line that says where gdb can connect; nothing runs before it does."""
     host, port = server.address
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    print(f"pyemu: gdb can connect: target remote {where}", file=sys.stderr, flush=True)
+    print(f"pyemu: halted until gdb connects: target remote {where}", file=sys.stderr, flush=True)

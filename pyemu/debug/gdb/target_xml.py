@@ -50,7 +50,7 @@ def target_xml() -> bytes:
         '<?xml version="1.0"?>',
         '<!DOCTYPE target SYSTEM "gdb-target.dtd">',
         '<target version="1.0">',
-        "<architecture>arm</architecture>",
+        "<architecture>armv7</architecture>",  # of a plain "arm" gdb disassembles no CPS and no MOVW
     ]
     feature = ""
     for register in gdb_registers():

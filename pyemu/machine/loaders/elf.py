@@ -115,6 +115,11 @@ class Symbols:
         symbols.addresses = addresses
         return symbols
 
+    @property
+    def elf(self) -> bytes | None:
+        """The file that they are of, where they are of one."""
+        return self._elf
+
     @cached_property
     def addresses(self) -> dict[str, int]:
         """Address of each function, object and label; Thumb bits are cleared, mapping symbols left out."""

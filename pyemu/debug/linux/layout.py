@@ -17,7 +17,17 @@ from pyemu.native import NativeError
 if TYPE_CHECKING:
     from pyemu.debug.session import Session
 
-__all__ = ["LinuxLayout", "SoftwareBits", "linux_layout", "software_bits", "undenied"]
+__all__ = [
+    "LINUX_COPY",
+    "LinuxLayout",
+    "SoftwareBits",
+    "layout_of",
+    "linux_layout",
+    "software_bits",
+    "undenied",
+    "user_closed",
+    "user_opened",
+]
 
 _MIB = 1 << 20
 # PAGE_OFFSET of CONFIG_VMSPLIT_3G, 3G_OPT, 2G, 1G (arch/arm/Kconfig)
@@ -30,8 +40,10 @@ _VMALLOC_OFFSET = 8 * _MIB
 _MODULES = 16 * _MIB
 _LOWMEM_MIN = 16 * _MIB
 _PKMAP = 2 * _MIB
-_LINUX_COPY = 2048  # of a small page's entry, below the hardware's (asm/pgtable-2level.h)
+LINUX_COPY = 2048  # of a small page's entry, below the hardware's (asm/pgtable-2level.h)
 _DACR_CLIENT = 1
+# TTBCR.A1, EPD0 and T0SZ in kernel mode outside of uaccess (asm/uaccess-asm.h, CONFIG_CPU_TTBR0_PAN)
+_TTBR0_PAN = 1 << 22 | 1 << 7 | 7
 
 
 @dataclass(frozen=True)
@@ -104,12 +116,17 @@ class SoftwareBits:
 
 
 def linux_layout(session: Session) -> LinuxLayout | None:
-    """The layout of the Linux whose tables the current CPU uses; None for another guest.
+    """The layout of the Linux whose tables the current CPU uses; None for another guest."""
+    return layout_of(session.memory, session.regime)
+
+
+def layout_of(memory: Memory, regime: Regime) -> LinuxLayout | None:
+    """The layout of the Linux whose tables a regime names; None for other tables.
 
     That is a linear map of at least 16 MB at one of Linux's offsets, in sections, that ends below the FDT's
     place, and a page of vectors at the top.
     """
-    regime, memory = undenied(session.regime), session.memory
+    regime = undenied(regime)
     if not regime.mmu_on or translate(memory, regime, _VECTORS).size != PAGE_SIZE:
         return None
     for offset in _PAGE_OFFSETS:
@@ -137,6 +154,18 @@ def undenied(regime: Regime) -> Regime:
         return regime
     dacr = sum(_client(regime.dacr >> 2 * n & 3) << 2 * n for n in range(16))
     return replace(regime, dacr=dacr)
+
+
+def user_closed(regime: Regime) -> bool:
+    """Whether TTBCR keeps kernel mode from TTBR0, as Linux does with long descriptors since 6.10."""
+    return regime.long_format and regime.ttbcr & _TTBR0_PAN == _TTBR0_PAN
+
+
+def user_opened(regime: Regime) -> Regime:
+    """The regime with no domain denied, and with the tables of user mode where Linux closes them."""
+    if user_closed(regime):
+        return replace(regime, ttbcr=regime.ttbcr & ~_TTBR0_PAN)
+    return undenied(regime)
 
 
 def _client(access: int) -> int:
@@ -173,8 +202,8 @@ def _long(step: Step) -> SoftwareBits | None:
 
 
 def _short(memory: Memory, step: Step) -> SoftwareBits | None:
-    at = step.descriptor_pa - _LINUX_COPY
-    if not step.descriptor_pa & _LINUX_COPY:
+    at = step.descriptor_pa - LINUX_COPY
+    if not step.descriptor_pa & LINUX_COPY:
         return None
     try:
         value = int.from_bytes(memory.read(at, 4), "little")

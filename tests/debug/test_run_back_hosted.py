@@ -1,0 +1,136 @@
+"""Back in a run of a user program: the Kernel model is as it was, too."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pyemu.config import UserError
+from pyemu.debug import Session
+from pyemu.debug.control import Control
+from pyemu.debug.opening import open_kernel
+from pyemu.kernel import Kernel, KernelConfig, Process
+from pyemu.mmu import mapped_ranges
+from tests.conftest import ROOT
+
+Open = Callable[..., Session]
+PROGRAMS = ("cow", "fault", "gup", "touch", "window")
+
+
+@pytest.fixture
+def program() -> Iterator[Open]:
+    """A session on a program of firmware/hosted."""
+    made = []
+
+    def session(name: str, **config: Any) -> Session:
+        path = ROOT / f"firmware/elf/hosted-{name}.elf"
+        made.append(Session(open_kernel(KernelConfig(**config), path)))
+        return made[-1]
+
+    yield session
+    for each in made:
+        each.close()
+
+
+def state(session: Session) -> dict[str, Any]:
+    """All that can be seen of machine and model; the model counts every frame anew."""
+    kernel: Kernel = session.target.kernel
+    kernel.check()
+    digest = hashlib.sha256()
+    for each in mapped_ranges(session.memory, session.regime, 0, 0xBF00_0000):
+        digest.update(each.va.to_bytes(4, "little") + session.memory.read(each.pa, each.size))
+    return {
+        "position": session.part(Control).position,
+        "registers": dict(session.registers),
+        "stats": kernel.stats,
+        "meminfo": kernel.meminfo,
+        "tasks": kernel.tasks,
+        "areas": {task.pid: Process(kernel, task.pid).areas for task in kernel.tasks},
+        "memory": digest.hexdigest(),
+    }
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("tables", ["lpae", "classic"])
+def test_going_back_shows_model_and_memory_as_they_were(program: Open, name: str, tables: str) -> None:
+    session = program(name, tables=tables)
+    control = session.part(Control)
+    seen = [state(session)]
+    for insns in (1, 7, 1000, 5000, 20_000, 30_001, 60_000):
+        if control.ended is None:
+            control.resume(insns)
+            seen.append(state(session))
+    if control.ended is None:
+        control.resume(400_000)
+    for each in (*reversed(seen), *seen[::2]):
+        control.go_to(each["position"])
+        assert state(session) == each
+
+
+def test_a_program_ends_the_same_from_any_place_that_was_gone_back_to(program: Open) -> None:
+    session = program("cow")
+    control = session.part(Control)
+    places = [control.resume(insns).position for insns in (900, 50_001, 77_777, 76_543)]
+    end = session.execute("c")
+    assert end.output.endswith("1..11\n")
+    whole = state(session)
+    for place in places:
+        control.go_to(place)
+        again = session.execute("c")
+        assert again.reason == "exit"
+        assert state(session) == whole
+
+
+def test_reverse_step_crosses_a_fault_and_undoes_its_page(program: Open) -> None:
+    session = program("cow")
+    session.execute("b main")
+    session.execute("c")
+    before = session.target.kernel.stats["faults"]
+    while session.target.kernel.stats["faults"] == before:
+        session.execute("s")
+    after = state(session)
+    session.execute("rs")
+    assert session.target.kernel.stats["faults"] == before
+    assert state(session) != after
+    session.execute("s")
+    assert state(session) == after
+
+
+def test_reverse_continue_goes_to_the_latest_breakpoint(program: Open) -> None:
+    session = program("cow")
+    session.execute("b main")
+    at = session.execute("c").place.pc
+    session.execute("c 50000")
+    assert session.execute("rc").place.pc == at
+    assert [task.pid for task in session.target.kernel.tasks] == [1]
+
+
+def test_what_a_command_changed_in_the_model_is_there_when_going_back_to_it(program: Open) -> None:
+    session = program("cow")
+    session.execute("b main")
+    session.execute("c")
+    mapped = session.execute("mmap 64K 0x20000000 --populate").value
+    changed = state(session)
+    session.execute("c 20000")
+    session.part(Control).go_to(changed["position"])
+    assert state(session) == changed
+    assert any(area.start == mapped for area in changed["areas"][1])
+
+
+def test_stops_of_the_debugger_change_nothing(program: Open) -> None:
+    through, stepped = program("cow"), program("cow")
+    through.execute("c")
+    stepped.execute("b 0x10f64")
+    for command in ("c", "s 40", "c 777", "s 3", "c 12345", "s", "c 1", "c"):
+        stepped.execute(command)
+    assert state(stepped) == state(through)
+
+
+def test_with_a_cycle_model_there_is_no_way_back_and_it_is_said(program: Open) -> None:
+    session = program("touch", timing="tlb", core="cortex-a15")
+    session.execute("c 1000")
+    with pytest.raises(UserError, match="with a cycle model"):
+        session.execute("rs")
