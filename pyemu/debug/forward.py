@@ -114,7 +114,10 @@ class Forward:
     # ---- on ----
 
     def resume(self, max_insns: int | None = None) -> Halt:
-        """Run on until something stops the guest; breakpoints where it is now do not count."""
+        """Run on until something stops the guest, or exactly so many instructions.
+
+        Breakpoints where it is now do not count.
+        """
         self._need_life()
         return self.halted(self._run(LEAVE, max_insns=max_insns))
 

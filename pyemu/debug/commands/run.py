@@ -325,9 +325,9 @@ def until(session: Session, address: int) -> Stopped:
 def reverse_step(session: Session, count: int = 1) -> Stopped:
     """Back to before the latest instruction of the current CPU, or the latest of several.
 
-    The run is done again from the latest checkpoint before, so memory, devices and console are as they were.
-    Not with a cycle model. Input that was typed and memory that was changed since are not done again when
-    the guest runs on from there.
+    The run is done again from the latest checkpoint before, so memory, devices and console are as they were,
+    and with a cycle model TLBs, caches and cycles. Input that was typed and memory that was changed since are
+    not done again when the guest runs on from there.
     """
     control, cpu = session.part(Control), session.cpu
     for _ in range(count):
