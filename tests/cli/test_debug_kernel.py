@@ -123,3 +123,13 @@ def test_a_mistake_is_one_line_with_status_2(
     assert (done.status, done.stdout) == (2, "")
     assert part in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_placeholder_of_a_system_map_is_recognized(run_pyemu: Run, tmp_path: Path) -> None:
+    (tmp_path / "map").write_text("ffffffff B The real System.map is in the linux-image-6.1-dbg package\n")
+    (tmp_path / "kallsyms").write_text("00010000 T _start\n00010004 t more\t[module]\n")
+    done = run_pyemu("debug", "--kernel", COW, "--symbols", tmp_path / "map", "-c", "where")
+    assert (done.status, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "a placeholder" in done.stderr
+    done = run_pyemu("debug", "--kernel", COW, "--symbols", tmp_path / "kallsyms", "-c", "sym more")
+    assert (done.status, "0x00010004" in done.stdout) == (0, True)
