@@ -76,7 +76,8 @@ format: $(VENV)/test-installed ## format Python and C in place
 # The sanitizers live in a copy of the tree, so that their objects never mix with the ordinary ones.  Python itself is
 # not instrumented: the sanitizer's library is loaded first, and Python's own leaks at exit are not reported.
 SANITIZED = cd $(ASAN) && LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so)" \
-    ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    PYTHONPATH=$(abspath $(ASAN))/tests/sanitizer ASAN_OPTIONS=detect_leaks=0:abort_on_error=1 \
+    UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
 $(ASAN)/built: $(VENV)/test-installed FORCE
 	@mkdir -p $(ASAN) && rm -rf $(ASAN)/csrc $(ASAN)/tests

@@ -31,12 +31,13 @@ pe_status pe_machine_watch_remove(pe_machine *machine, const pe_watch *watch, pe
 /* The access of the latest PE_STOP_WATCHPOINT; false: there was none. */
 bool pe_machine_watch_hit(const pe_machine *machine, pe_watch_hit *out);
 
-/* A store to a page from which a table walk has read before: to a descriptor, mostly. */
+/* A store to a page from which a table walk has read, or to which a descriptor of a table was stored, since recording
+ * began, or which the tables of a CPU reached then: to a descriptor, mostly. */
 typedef struct pe_table_write {
     uint64_t insns; /* executed before the instruction, all CPUs together */
     uint64_t pa;
     uint64_t old_value, new_value; /* of `size` bytes */
-    uint32_t pc, va;
+    uint32_t pc, va, lr;
     uint8_t size; /* 1, 2, 4; 8: two stores of one instruction */
     uint8_t cpu;
     uint8_t privileged;

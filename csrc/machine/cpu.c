@@ -273,5 +273,5 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
     cpu->wants_input = WANTS_NOTHING;
     cpu->stuck = 0;
     cpu->break_skip_insns = NEVER;
-    cpu->held_end = 0;
+    cpu->held.on = false;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * Exact stops: single steps, a place in the run by its count of instructions, breakpoints.
  *
- * Near its stop the engine calls step_hook before every instruction.  It does not stop within a Thumb IT block, so
- * there it stops at the IT instruction; from there debug_start goes on one instruction at a time: IT itself and what
- * its condition excludes need no engine, and any other instruction runs as the last of a block of one. */
+ * A block within which it will stop is held: only there does the engine call step_hook before every instruction.  The
+ * hooks may make the engine end blocks earlier than it would, for which reason no whole block runs with them.
+ *
+ * The engine does not stop within a Thumb IT block, so there it stops at the IT instruction; from there debug_start
+ * goes on one instruction at a time: IT itself and what its condition excludes need no engine, and any other
+ * instruction runs as the last of a block of one. */
 #include "machine/debug.h"
 #include "machine/insn.h"
 #include "machine/timed/timed.h"
@@ -79,11 +82,6 @@ static uint64_t insns_left(const pe_cpu *cpu)
     return m->stop_at > done ? m->stop_at - done : 0;
 }
 
-bool debug_is_near(const pe_cpu *cpu)
-{
-    return cpu->machine->stop_at != NEVER && !cpu->debug->armed && insns_left(cpu) <= NEAR_INSNS;
-}
-
 uint64_t debug_near_at(const pe_cpu *cpu)
 {
     const pe_machine *m = cpu->machine;
@@ -111,6 +109,16 @@ static bool has_stepped(const pe_cpu *cpu)
 bool debug_has_arrived(const pe_cpu *cpu)
 {
     return cpu->debug && !cpu->debug->alone && (has_stepped(cpu) || !insns_left(cpu));
+}
+
+/* Instructions that may be executed until then, NEVER: more than a block has. */
+static uint64_t left_until_stop(const pe_cpu *cpu)
+{
+    const uint64_t left = insns_left(cpu);
+    if (is_stepped(cpu) && left) {
+        return !has_stepped(cpu);
+    }
+    return left > NEAR_INSNS ? NEVER : left;
 }
 
 bool debug_is_done(pe_cpu *cpu)
@@ -172,6 +180,39 @@ static bool has_break(const pe_cpu *cpu, uint32_t first, uint32_t end)
     return false;
 }
 
+bool debug_looks_at_blocks(const pe_cpu *cpu)
+{
+    return cpu->debug && (cpu->debug->armed || is_stepped(cpu));
+}
+
+bool debug_holds(pe_cpu *cpu)
+{
+    if (!cpu->debug) {
+        return false;
+    }
+    const uint64_t left = left_until_stop(cpu);
+    const bool it = run_begins_in_it(cpu) && (left != NEVER || has_break(cpu, cpu->block_va, cpu->block_va + 14));
+    const bool within = it || (left && left != NEVER && run_count_insns(cpu, cpu->block_va, cpu->block_size) > left);
+    if (within && !cpu->debug->armed) {
+        block_hold_whole(cpu);
+    }
+    if (within || !left || cpu->debug->armed) {
+        cpu->end = END_STEP;
+        return true;
+    }
+    return false;
+}
+
+bool debug_ends_exactly(pe_cpu *cpu)
+{
+    if (debug_new(cpu->machine, NULL) != PE_OK || cpu->debug->armed) {
+        return true;
+    }
+    cpu->debug->exact = true;
+    cpu->end = END_STEP;
+    return false;
+}
+
 /* Whether the engine runs one instruction of an IT block now, or another that it may not stop in. */
 static bool runs_alone(const pe_cpu *cpu)
 {
@@ -229,6 +270,10 @@ static void step_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     if (!c->armed || cpu->end != END_NONE || in_shadow(cpu, va, &count)) {
         return;
     }
+    if (cpu->held.on && va != cpu->block_va && va == cpu->held.start + cpu->held.size) {
+        block_ends_at(cpu, va, END_STEP);
+        return;
+    }
     if (run_insns_before(cpu, va) + count >= c->stop_insns) {
         run_break_off(cpu, va, END_STEP);
     }
@@ -266,12 +311,7 @@ static void pass_over(pe_cpu *cpu, uint32_t pc, uint32_t length, uint32_t cpsr)
 {
     cpu_set_reg(cpu, UC_ARM_REG_CPSR, cpsr);
     cpu_set_reg(cpu, UC_ARM_REG_PC, (pc + length) | 1);
-    cpu->insns++;
-    if (cpu->timed) {
-        ledger_add(cpu->timed->account, cpu->timed->privileged, PE_COST_INSTRUCTIONS, 1);
-    }
-    cpu->held_end = cpu->held_end ? cpu->held_end : pc + length + 2; /* its block goes on here */
-    cpu->held_next = pc + length;
+    block_pass(cpu, length);
     cpu->debug->alone = false;
 }
 
@@ -308,24 +348,24 @@ bool debug_start(pe_cpu *cpu)
         return true;
     }
     const uint32_t pc = cpu_reg(cpu, UC_ARM_REG_PC), cpsr = *cpu->thumb ? cpu_reg(cpu, UC_ARM_REG_CPSR) : 0;
-    const bool it = cpsr & CPSR_IT;
+    const bool it = cpsr & CPSR_IT, held = cpu->held.on && cpu->held.left && cpu->held.next == pc, exact = c->exact;
+    c->exact = false;
     if (it && condition_holds(it_state(cpsr) >> 4, cpsr) && stops_at_break(cpu, pc, cpu->insns)) {
         report_break(cpu, pc, cpu->insns);
         return false;
     }
-    uint64_t left = insns_left(cpu);
-    left = left > NEAR_INSNS ? NEVER : left;
+    uint64_t left = held ? left_until_stop(cpu) : NEVER;
     uint32_t end;
     const uint32_t count = *cpu->thumb ? it_block(cpu, pc, &end) : 0;
-    if (c->alone || is_stepped(cpu) || (it && (left != NEVER || has_break(cpu, pc, pc + 14)))) {
+    if (held && (c->alone || (it && (left != NEVER || has_break(cpu, pc, pc + 14))))) {
         left = 1;
     }
-    arm(cpu, left != NEVER);
+    arm(cpu, left != NEVER || (held && exact));
+    c->shadow_first = c->shadow_end = 0;
+    c->stop_insns = left == NEVER ? NEVER : cpu->insns + left;
     if (left == NEVER) {
         return true;
     }
-    c->shadow_first = c->shadow_end = 0;
-    c->stop_insns = cpu->insns + left;
     if (it || (count && left <= count)) {
         if (!start_thumb(cpu, pc, cpsr)) {
             return false;

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  * What the files of the debugging share: exact stops, watched memory, the record of descriptor writes, checkpoints.
  *
- * A stop of the debugger does not change what the guest does afterwards.  Interrupts are taken between blocks only, so
- * where a block was broken off, its rest is run as the same block (held_next, held_end); and a turn that was broken off
- * is gone on with (pe_machine.suspended). */
+ * A stop of the debugger does not change what the guest does afterwards.  Interrupts are taken between blocks only, and
+ * the cycle model bills blocks, so where a block was broken off, its rest is run as the same block (held_block); and a
+ * turn that was broken off is gone on with (pe_machine.suspended). */
 #ifndef PYEMU_MACHINE_DEBUG_H
 #define PYEMU_MACHINE_DEBUG_H
 
 #include "machine/machine.h"
 
-#define DEBUG_WINDOW      0x30000000000ull /* stores to watched pages come here; above any 40-bit address */
-#define DEBUG_WINDOW_SIZE 0x100000000ull   /* the engine cuts offsets to 32 bits */
+#define DEBUG_WINDOW_SIZE 0x100000000ull /* the engine cuts offsets to 32 bits */
 #define DEBUG_OPEN_PAGES  8
 
 /* A page of the soft TLB that lies in the window until its next access. */
@@ -24,6 +23,7 @@ struct debug_cpu {
     uc_hook step_hook;   /* 0: not there */
     uint64_t stop_insns; /* with the hook: stop before the instruction of this count */
     bool armed;
+    bool exact;     /* the engine ran beyond the held block: with the hook it will not */
     bool alone;     /* one instruction for our own sake: a watched access, the rest of an IT block */
     bool opened;    /* the instruction at hand may reach watched memory */
     bool must_look; /* the fill was refused: the instruction at PC may reach watched memory */
@@ -50,7 +50,7 @@ typedef struct checkpoint {
     void *hosted; /* state of who hosts programs; NULL: nobody does */
     suspension suspended;
     struct {
-        uint32_t held_next, held_end;
+        held_block held;
         bool event;
     } cpu[PE_MAX_CPUS];
     saved_page **pages; /* as they were, of those written since */
@@ -66,7 +66,7 @@ struct debug_machine {
     pe_watch_hit hit;
     bool has_hit, hit_pending;
 
-    uint8_t *tables; /* bit set: pages from which a walk has read; NULL: not recorded */
+    uint8_t *tables; /* by page: the level of the tables in it, 0: none; NULL: not recorded */
     pe_table_write *ring;
     uint64_t ring_room, ring_count, ring_oldest;
 

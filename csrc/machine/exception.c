@@ -38,7 +38,7 @@ void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t retur
 {
     const uint32_t sctlr = cpu->regime.sctlr;
     cpu->exceptions++;
-    cpu->held_end = 0;
+    cpu->held.on = false;
     debug_exception(cpu);
     const uint32_t old = cpu_reg(cpu, UC_ARM_REG_CPSR);
     uint32_t new = (old & ~(CPSR_MODE | CPSR_IT | CPSR_J | CPSR_T | CPSR_E)) | mode | CPSR_I;

@@ -87,6 +87,15 @@ typedef struct fetched_page {
 typedef struct timed_cpu timed_cpu;
 typedef struct timed_machine timed_machine;
 
+/* A block that the debugger runs in pieces, because it stopped or will stop within. */
+typedef struct held_block {
+    bool on;
+    bool begun; /* the cycle model has seen it begin */
+    uint32_t start, size;
+    uint32_t next; /* address of the next piece */
+    uint32_t left; /* bytes from there on; 0: the last piece runs */
+} held_block;
+
 typedef struct cpu_patch {
     uint32_t va, last;
     uc_hook hook;
@@ -120,6 +129,7 @@ typedef struct pe_cpu {
     hosted_event hosted;
     uint32_t start_pc, start_it; /* where the engine was started last, and CPSR's IT bits there */
     uint64_t start_insns;
+    bool lost_it;   /* the block that begins there was stopped: the engine has forgotten its IT bits */
     bool leaving;   /* a hook has left the block: no other at this instruction may act */
     uint32_t stuck; /* exceptions in a row without an instruction between them */
     uint64_t stuck_insns;
@@ -137,10 +147,10 @@ typedef struct pe_cpu {
     uc_hook break_hooks[PE_MAX_BREAKPOINTS];
     uint64_t break_skip_insns; /* run on from a breakpoint that was reported: the instruction of this count */
     uint32_t break_skip_va;
-    uint64_t exceptions;          /* taken since the machine was made */
-    uint32_t held_next, held_end; /* rest of a block that was broken off by the debugger; held_end 0: none */
-    struct debug_cpu *debug;      /* debug.h; NULL until a debugger asks for something */
-    uc_hook align_hook;           /* 0: not checking alignment */
+    uint64_t exceptions; /* taken since the machine was made */
+    held_block held;
+    struct debug_cpu *debug; /* debug.h; NULL until a debugger asks for something */
+    uc_hook align_hook;      /* 0: not checking alignment */
 } pe_cpu;
 
 /* ---- the machine ---- */
@@ -321,9 +331,17 @@ static inline void run_hear_stop(pe_machine *machine)
 void run_halt(pe_machine *machine, pe_stop_reason reason, uint32_t cpu, int32_t status, uint32_t address);
 /* The same from a device's register: an engine that is stopped within a load or store executes it again. */
 void run_halt_after_block(pe_machine *machine, pe_stop_reason reason);
+uint64_t run_total_insns(const pe_machine *machine);
+/* Sets the deadline of the CPU whose turn it is, from all that may end it. */
+void run_plan(pe_machine *machine);
+/* Its turn is over, or a timer event has come. */
+bool run_past_plan(const pe_cpu *cpu);
+
+/* ---- block.c ---- */
 /* The current instruction was emulated, or raised an exception: count the block only up to next_pc. */
 void run_uncount(pe_cpu *cpu, uint32_t next_pc);
-uint64_t run_total_insns(const pe_machine *machine);
+/* The same, and the bill stays as it is. */
+void block_uncount(pe_cpu *cpu, uint32_t next_pc);
 /* Instructions of a block. */
 uint32_t run_count_insns(pe_cpu *cpu, uint32_t va, uint32_t size);
 /* A deadline has come, or an interrupt line is up: whether the engine must stop before this block, and was told to. */
@@ -331,10 +349,20 @@ bool run_block_ends(pe_cpu *cpu);
 void run_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
 /* Instructions executed before the one at va, which is in the running block. */
 uint64_t run_insns_before(pe_cpu *cpu, uint32_t va);
+/* The block that is about to begin is where the engine was started, in the middle of an IT block. */
+bool run_begins_in_it(const pe_cpu *cpu);
 /* The instruction at va, which is in the running block, was not executed: counts up to it; the rest is run on later. */
 void run_hold(pe_cpu *cpu, uint32_t va);
 /* Ends the engine's run before the instruction at va, which is in the running block, and holds the rest. */
 void run_break_off(pe_cpu *cpu, uint32_t va, slice_end end);
+/* The block that was about to begin is run in pieces. */
+void block_hold_whole(pe_cpu *cpu);
+/* What is held is not run on: the guest goes on elsewhere. */
+void block_release(pe_cpu *cpu);
+/* The instruction at PC, of `length` bytes, did nothing and was not given to the engine. */
+void block_pass(pe_cpu *cpu, uint32_t length);
+/* The held block ends before va, where the engine would go on. */
+void block_ends_at(pe_cpu *cpu, uint32_t va, slice_end end);
 /* For the hook of an instruction that will be emulated or raise an exception: the engine's CPSR lacks the IT state
  * within a block.  True: it is in CPSR now; the hook must then write PC.  False: the hook must do nothing, and will be
  * called again. */
@@ -431,15 +459,22 @@ void debug_returned(pe_cpu *cpu);
 void debug_exception(pe_cpu *cpu);
 /* The engine left the instruction at PC alone because it may reach watched memory; false: it did not. */
 bool debug_must_look(pe_cpu *cpu);
-/* Whether stop_at is so near that instructions are counted one by one from the next block on. */
-bool debug_is_near(const pe_cpu *cpu);
-/* The instruction count of `cpu` from which on debug_is_near; NEVER. */
+/* Before a whole block: the run's place is here, or within it; then it is held.  It must not begin. */
+bool debug_holds(pe_cpu *cpu);
+/* The rest of a held block is longer than it may be; false: the engine was told to stop. */
+bool debug_ends_exactly(pe_cpu *cpu);
+/* Whether debug_holds must be asked before each block from now on; the instruction count from which on it must; NEVER.
+ */
+bool debug_looks_at_blocks(const pe_cpu *cpu);
 uint64_t debug_near_at(const pe_cpu *cpu);
 /* A walk was made for va: remembers its tables. */
 void watch_note_tables(pe_cpu *cpu, uint32_t va);
 /* May take rights away from a new entry of the soft TLB, or send it to the window; false: refuse it. */
 bool watch_fill(pe_cpu *cpu, uint32_t va, pe_access access, const pe_translation *t, uint64_t page,
                 uc_tlb_entry *entry);
+/* Accesses to watched pages come to this window, above any 40-bit address; what one there means. */
+#define DEBUG_WINDOW 0x30000000000ull
+uint64_t watch_address(const pe_cpu *cpu, uint64_t pa);
 /* [pa, pa + len) is about to be written by the host. */
 void rewind_host_write(pe_machine *machine, uint64_t pa, uint64_t len);
 void rewind_forget(pe_machine *machine); /* all checkpoints */

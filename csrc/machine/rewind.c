@@ -157,8 +157,7 @@ static checkpoint *take(pe_machine *m, pe_error *err)
         (pe_checkpoint){m->debug->next_id, run_total_insns(m), pe_machine_exceptions(m), sizeof *c + bytes + hosted};
     c->suspended = m->suspended;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
-        c->cpu[i].held_next = m->cpu[i]->held_next;
-        c->cpu[i].held_end = m->cpu[i]->held_end;
+        c->cpu[i].held = m->cpu[i]->held;
         c->cpu[i].event = m->cpu[i]->event;
     }
     return c;
@@ -279,8 +278,7 @@ pe_status pe_machine_rewind(pe_machine *m, uint64_t id, pe_error *err)
     watch_forget_since(m, c->info.insns);
     m->suspended = c->suspended;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
-        m->cpu[i]->held_next = c->cpu[i].held_next;
-        m->cpu[i]->held_end = c->cpu[i].held_end;
+        m->cpu[i]->held = c->cpu[i].held;
         m->cpu[i]->event = c->cpu[i].event;
     }
     return status;

@@ -44,7 +44,7 @@ static uint64_t insns_at(const pe_machine *m, uint64_t time)
 /* Sets the current CPU's deadline from the slice, the limits and the timers.  The current block is counted as a whole
  * while it runs, and less when it ends early: no deadline may be reckoned from that count, or a guest that makes us
  * plan in each of such blocks would never reach one. */
-static void plan(pe_machine *m)
+void run_plan(pe_machine *m)
 {
     pe_cpu *cpu = m->current;
     const uint64_t event = min64(timer_next_event(m), m->time_limit);
@@ -55,18 +55,23 @@ static void plan(pe_machine *m)
     }
     cpu->planned = deadline;
     /* A line that is up but masked: look at the masks before each block. */
-    const bool at_once =
-        cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request || cpu->held_end || timed_detects_stale(cpu);
+    const bool at_once = cpu->irq_line || cpu->fiq_line || m->stopping || m->stop_request || cpu->held.on ||
+                         timed_detects_stale(cpu) || debug_looks_at_blocks(cpu);
     cpu->deadline = at_once ? 0 : min64(deadline, debug_near_at(cpu));
     if (cpu->timed) {
         cpu->timed->deadline = min64(event == NEVER ? NEVER : timed_clock_at(m, event), pmu_deadline(cpu));
     }
 }
 
+bool run_past_plan(const pe_cpu *cpu)
+{
+    return cpu->insns >= cpu->planned || (cpu->timed && cpu->timed->account->clock >= cpu->timed->deadline);
+}
+
 void run_kick(pe_machine *m)
 {
     if (m->current) {
-        plan(m);
+        run_plan(m);
     }
 }
 
@@ -93,206 +98,6 @@ void run_halt(pe_machine *m, pe_stop_reason reason, uint32_t cpu, int32_t status
 void run_halt_after_block(pe_machine *m, pe_stop_reason reason)
 {
     set_stop(m, (pe_stop){.reason = reason, .cpu = m->current ? m->current->index : 0});
-}
-
-/* ---- instruction counting ---- */
-
-static uint32_t thumb_count(pe_cpu *cpu, uint32_t va, uint32_t size)
-{
-    uint32_t count = 0, insn;
-    for (uint32_t at = 0; at < size; at += insn_length(insn, true)) {
-        if (!fill_fetch(cpu, va + at, &insn)) {
-            return count + (size - at + 1) / 2;
-        }
-        count++;
-    }
-    return count;
-}
-
-uint32_t run_count_insns(pe_cpu *cpu, uint32_t va, uint32_t size)
-{
-    if (!*cpu->thumb) {
-        return size >> 2;
-    }
-    block_count *slot = &cpu->counts[(va >> 1 ^ va >> 12) & (COUNT_ENTRIES - 1)];
-    if (slot->va != va || slot->size != size || slot->generation != cpu->generation) {
-        *slot = (block_count){va, cpu->generation, (uint16_t)size, (uint16_t)thumb_count(cpu, va, size)};
-    }
-    return slot->insns;
-}
-
-void run_uncount(pe_cpu *cpu, uint32_t next_pc)
-{
-    if (cpu->timed) {
-        timed_cut(cpu, next_pc);
-        return;
-    }
-    const uint32_t done = next_pc - cpu->block_va;
-    if (done < cpu->block_size) {
-        cpu->insns -= run_count_insns(cpu, cpu->block_va, cpu->block_size) -
-                      (done ? run_count_insns(cpu, cpu->block_va, done) : 0);
-        cpu->block_size = done;
-    }
-}
-
-static bool interrupt_allowed(const pe_cpu *cpu)
-{
-    const uint8_t masks = *cpu->masks;
-    return (cpu->irq_line && !(masks & CPSR_I)) || (cpu->fiq_line && !(masks & CPSR_F));
-}
-
-static bool past_plan(const pe_cpu *cpu)
-{
-    return cpu->insns >= cpu->planned || (cpu->timed && cpu->timed->account->clock >= cpu->timed->deadline);
-}
-
-/* The block at hand is the rest of one that was broken off: what is due before a block was looked at then. */
-static bool is_held(pe_cpu *cpu)
-{
-    if (cpu->block_va != cpu->held_next) {
-        cpu->held_end = 0;
-        plan(cpu->machine);
-        return false;
-    }
-    cpu->held_next += cpu->block_size;
-    if (cpu->held_next >= cpu->held_end) {
-        cpu->held_next = 1; /* no address: the next block is a whole one */
-    }
-    return true;
-}
-
-bool run_block_ends(pe_cpu *cpu)
-{
-    if (timed_detects_stale(cpu)) {
-        timed_ask_again(cpu);
-    }
-    if (cpu->end == END_NONE) {
-        if (cpu->held_end && is_held(cpu)) {
-            return false;
-        }
-        if (cpu->timed && cpu->timed->account->clock >= cpu->timed->deadline) {
-            plan(cpu->machine); /* pmu_deadline is an early guess */
-        }
-        if (!past_plan(cpu) && !interrupt_allowed(cpu) && !cpu->machine->stop_request && !debug_is_near(cpu)) {
-            return false;
-        }
-        cpu->end = END_DEADLINE;
-    }
-    cpu->block_size = 0;
-    cpu_stop_engine(cpu);
-    return true;
-}
-
-/* The block at hand was counted, and is past the deadline. */
-static void __attribute__((noinline)) block_deadline(pe_cpu *cpu, uint64_t before)
-{
-    const uint64_t after = cpu->insns;
-    cpu->insns = before;
-    if (!run_block_ends(cpu)) {
-        cpu->insns = after;
-    }
-}
-
-static void __attribute__((noinline)) thumb_block(pe_cpu *cpu, uint32_t va, uint32_t size)
-{
-    const uint64_t before = cpu->insns;
-    cpu->insns = before + run_count_insns(cpu, va, size);
-    if (before >= cpu->deadline) {
-        block_deadline(cpu, before);
-    }
-}
-
-/* Runs before every block: kept so small that it needs no stack frame. */
-void run_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
-{
-    (void)uc;
-    pe_cpu *cpu = user;
-    cpu->block_va = (uint32_t)address;
-    cpu->block_size = size;
-    if (__builtin_expect(*cpu->thumb, 0)) {
-        thumb_block(cpu, (uint32_t)address, size);
-        return;
-    }
-    const uint64_t before = cpu->insns;
-    cpu->insns = before + (size >> 2);
-    if (__builtin_expect(before >= cpu->deadline, 0)) {
-        block_deadline(cpu, before);
-    }
-}
-
-/* ---- hooks of one instruction ---- */
-
-/* Before the Thumb instruction at pc; the next block hook stops the engine. */
-static void leave_block(pe_cpu *cpu, uint32_t pc)
-{
-    cpu->leaving = true;
-    cpu->deadline = 0;
-    engine_leave_block(&cpu->machine->engine, cpu->uc, pc | 1);
-}
-
-/* Whether an IT instruction may apply to the one at pc: three of 32 bits may lie between. */
-static bool may_be_in_it_block(pe_cpu *cpu, uint32_t pc)
-{
-    for (uint32_t back = 2; back <= 14; back += 2) {
-        uint32_t insn;
-        if (!fill_fetch(cpu, pc - back, &insn)) {
-            return true;
-        }
-        const uint32_t half = insn < 0x10000 ? insn : insn >> 16;
-        if ((half & 0xff00) == 0xbf00 && half & 0xf) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool run_find_it_state(pe_cpu *cpu, uint32_t pc)
-{
-    if (!*cpu->thumb) {
-        return true;
-    }
-    if (cpu->leaving) {
-        return false;
-    }
-    if (!may_be_in_it_block(cpu, pc)) {
-        return true;
-    }
-    const bool first = cpu->block_va == pc && cpu->start_pc == pc &&
-                       cpu->insns == cpu->start_insns + run_count_insns(cpu, pc, cpu->block_size);
-    if (first) {
-        cpu_set_reg(cpu, UC_ARM_REG_CPSR, (cpu_reg(cpu, UC_ARM_REG_CPSR) & ~CPSR_IT) | cpu->start_it);
-        return true;
-    }
-    run_uncount(cpu, pc);
-    cpu->end = cpu->end == END_NONE ? END_DEADLINE : cpu->end;
-    leave_block(cpu, pc);
-    return false;
-}
-
-uint64_t run_insns_before(pe_cpu *cpu, uint32_t va)
-{
-    const uint32_t done = va - cpu->block_va;
-    if (done >= cpu->block_size) {
-        return cpu->insns;
-    }
-    return cpu->insns - run_count_insns(cpu, cpu->block_va, cpu->block_size) +
-           (done ? run_count_insns(cpu, cpu->block_va, done) : 0);
-}
-
-void run_hold(pe_cpu *cpu, uint32_t va)
-{
-    if (cpu->held_end || va != cpu->block_va) {
-        cpu->held_end = cpu->held_end ? cpu->held_end : cpu->block_va + cpu->block_size;
-        cpu->held_next = va;
-    }
-    run_uncount(cpu, va);
-}
-
-void run_break_off(pe_cpu *cpu, uint32_t va, slice_end end)
-{
-    run_hold(cpu, va);
-    cpu->end = end;
-    cpu_stop_engine(cpu);
 }
 
 /* ---- one CPU's turn ---- */
@@ -383,17 +188,18 @@ static bool turn_is_broken_off(const pe_machine *m, const pe_cpu *cpu)
     if (m->hosted.take) {
         return stopped_by_debugger(m) || (!m->stopping && cpu->insns < m->slice_deadline);
     }
-    return stopped_by_debugger(m) && (cpu->held_end || !past_plan(cpu));
+    return stopped_by_debugger(m) && (cpu->held.on || !run_past_plan(cpu));
 }
 
 static void slice_ends(pe_machine *m, pe_cpu *cpu)
 {
     clock_leave();
-    m->time = machine_time(m);
-    m->current = NULL;
-    if (cpu->timed) {
-        timed_settle(cpu->timed);
+    if (m->timed) {
+        timed_end_slice(m);
+    } else {
+        m->time = machine_time(m);
     }
+    m->current = NULL;
     if (turn_is_broken_off(m, cpu)) {
         m->suspended = (suspension){true, cpu->index, m->timed ? m->timed->running : 1, m->slice_share,
                                     m->slice_deadline > cpu->insns ? m->slice_deadline - cpu->insns : 0};
@@ -405,7 +211,7 @@ static void slice_ends(pe_machine *m, pe_cpu *cpu)
 static bool slice_goes_on(const pe_machine *m, const pe_cpu *cpu)
 {
     return cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping && !m->stop_request &&
-           (cpu->held_end || !past_plan(cpu));
+           (cpu->held.on || !run_past_plan(cpu));
 }
 
 static pe_status run_engine(pe_cpu *cpu, pe_error *err)
@@ -416,10 +222,13 @@ static pe_status run_engine(pe_cpu *cpu, pe_error *err)
     cpu->start_pc = cpu_reg(cpu, UC_ARM_REG_PC);
     cpu->start_it = *cpu->thumb ? cpu_reg(cpu, UC_ARM_REG_CPSR) & CPSR_IT : 0;
     cpu->start_insns = cpu->insns;
-    cpu->leaving = false;
+    cpu->leaving = cpu->lost_it = false;
     const uc_err e = cpu->machine->engine.emu_start(cpu->uc, cpu->start_pc | *cpu->thumb, 0, 0, 0);
     if (cpu->end == END_NONE) {
         status = engine_returned(cpu, e, err);
+    }
+    if (cpu->lost_it) {
+        cpu_set_reg(cpu, UC_ARM_REG_CPSR, (cpu_reg(cpu, UC_ARM_REG_CPSR) & ~CPSR_IT) | cpu->start_it);
     }
     debug_returned(cpu);
     if (cpu->timed) {
@@ -434,15 +243,15 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
     slice_begins(m, cpu, running);
     clock_enter(machine_engine_ns(m));
     engine_enter(&m->engine, cpu->uc);
-    plan(m);
+    run_plan(m);
     while (status == PE_OK && slice_goes_on(m, cpu) && !debug_is_done(cpu)) {
-        if (!cpu->held_end) {
+        if (!cpu->held.on) {
             take_interrupt(cpu);
         }
         if (m->stopping || debug_is_done(cpu)) {
             break;
         }
-        plan(m);
+        run_plan(m);
         align_update(cpu);
         scan_trim(cpu);
         if (debug_start(cpu)) {
@@ -499,6 +308,16 @@ static pe_cpu *next_cpu(pe_machine *m)
     return NULL;
 }
 
+static void pass_time(pe_machine *m, uint64_t until)
+{
+    if (until > m->time) {
+        m->time = until;
+        if (m->timed) {
+            m->timed->time_rest = 0;
+        }
+    }
+}
+
 /* Nobody runs: on to the next timer event, or stop. */
 static void idle(pe_machine *m, const pe_run *run)
 {
@@ -517,7 +336,7 @@ static void idle(pe_machine *m, const pe_run *run)
         run_halt(m, PE_STOP_DEADLOCK, 0, 0, 0);
     } else {
         m->idle_reported = false;
-        m->time = min64(next, m->time_limit) > m->time ? min64(next, m->time_limit) : m->time;
+        pass_time(m, min64(next, m->time_limit));
         timer_update_all(m);
     }
 }
@@ -551,6 +370,7 @@ pe_status pe_machine_run(pe_machine *m, const pe_run *run, pe_stop *stop, pe_err
     m->console_until = run->console_until;
     m->console_until_length = run->console_until ? strlen(run->console_until) : 0;
     m->console_matched = 0;
+    timed_hide(m);
     debug_run_begins(m, run);
     if (!m->suspended.valid) {
         timer_update_all(m);
@@ -568,6 +388,7 @@ pe_status pe_machine_run(pe_machine *m, const pe_run *run, pe_stop *stop, pe_err
         }
         check_limits(m);
     }
+    timed_show(m);
     m->console_until = NULL;
     m->stop.insns = run_total_insns(m) - before;
     *stop = m->stop;

@@ -166,7 +166,7 @@ static pe_status load_cpu(pe_machine *m, uint32_t index, const state_cpu *in, pe
     cpu->wants_input = in->wants_input <= WANTS_BYTE_OR_END ? (uint8_t)in->wants_input : WANTS_NOTHING;
     cpu->stuck = 0;
     cpu->break_skip_insns = NEVER;
-    cpu->held_end = 0;
+    cpu->held.on = false;
     return status;
 }
 

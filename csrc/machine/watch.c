@@ -6,15 +6,19 @@
  * instruction may reach a watchpoint the fill is refused and the instruction runs alone, so that the stop is behind
  * it. */
 #include "machine/debug.h"
+#include "mmu/descriptors.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define PAGE_MASK 0xfffull
+#define PAGE_MASK        0xfffull
+#define LONG_LINK_BITS   0x000fff0000000fffull /* 51:40 and 11:2 are 0 in what software writes, then 0b11 */
+#define SHORT_LINK_BITS  0x213u                /* bits 9 and 4 too, then 0b01 */
+#define LAST_TABLE_REACH 0x100000u             /* of a table of small pages; twice that with long descriptors */
 
 static size_t map_bytes(const pe_machine *m)
 {
-    return (size_t)((2ull * BOARD_FLASH_SIZE + m->config.ram_size) / PE_PAGE_SIZE / 8);
+    return (size_t)((2ull * BOARD_FLASH_SIZE + m->config.ram_size) / PE_PAGE_SIZE);
 }
 
 static uint64_t load(const pe_machine *m, uint64_t pa, uint32_t size)
@@ -62,6 +66,14 @@ static bool find_open(const struct debug_cpu *c, uint64_t offset, uint32_t *inde
     return false;
 }
 
+uint64_t watch_address(const pe_cpu *cpu, uint64_t pa)
+{
+    uint32_t index;
+    return cpu->debug && find_open(cpu->debug, pa - DEBUG_WINDOW, &index)
+               ? cpu->debug->open[index].pa | (pa & PAGE_MASK)
+               : pa;
+}
+
 static uint64_t insns_before(pe_cpu *cpu, uint32_t pc)
 {
     return run_total_insns(cpu->machine) - cpu->insns + run_insns_before(cpu, pc);
@@ -107,7 +119,43 @@ static void record(struct debug_machine *d, const pe_table_write *w)
 static bool is_table(const pe_machine *m, uint64_t page)
 {
     const uint8_t *tables = m->debug->tables;
-    return tables && tables[page >> 3] >> (page & 7) & 1;
+    return tables && tables[page];
+}
+
+static void note_table(pe_machine *m, uint64_t pa, uint32_t level)
+{
+    uint64_t offset;
+    if (!fill_ram_offset(m, pa, &offset)) {
+        return;
+    }
+    const uint64_t page = offset >> 12;
+    const bool known = is_table(m, page);
+    m->debug->tables[page] = (uint8_t)level;
+    if (!known && m->writable_pages[page >> 3] >> (page & 7) & 1) {
+        fill_flush_all(m);
+        m->writable_pages[page >> 3] = (uint8_t)(m->writable_pages[page >> 3] & ~(1u << (page & 7)));
+    }
+}
+
+/* A table that is linked into another is one from then on: what is stored there before its first use counts. */
+static void note_link(pe_cpu *cpu, uint64_t page, uint64_t pa, uint32_t size, uint32_t pc)
+{
+    pe_machine *m = cpu->machine;
+    const bool lpae = cpu->regime.ttbcr & TTBCR_EAE;
+    const uint32_t level = m->debug->tables[page];
+    if (level >= (lpae ? 3u : 2u)) {
+        return;
+    }
+    uint32_t address, bytes;
+    if (lpae && size < 8 && !(pa & 4) && align_decode(cpu, pc, &address, &bytes) && bytes >= 8) {
+        return; /* the upper half comes next */
+    }
+    const uint64_t descriptor = load(m, pa & ~(lpae ? 7ull : 3ull), lpae ? 8 : 4);
+    if (lpae && (descriptor & LONG_LINK_BITS) == (LD_VALID | LD_TABLE)) {
+        note_table(m, descriptor & LD_ADDRESS, level + 1);
+    } else if (!lpae && (descriptor & SHORT_LINK_BITS) == SD_L1_TABLE) {
+        note_table(m, descriptor & SD_L2_BASE, level + 1);
+    }
 }
 
 static void window_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t value, void *user)
@@ -132,8 +180,9 @@ static void window_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t
     const uint64_t new = load(m, pa, size), insns = insns_before(cpu, page.pc);
     uint64_t ram;
     if (fill_ram_offset(m, pa, &ram) && is_table(m, ram >> 12)) {
-        record(m->debug, &(pe_table_write){insns, pa, old, new, page.pc, page.va | at, (uint8_t)size,
-                                           (uint8_t)cpu->index, cpu_privileged(cpu), 0});
+        record(m->debug, &(pe_table_write){insns, pa, old, new, page.pc, page.va | at, cpu->probe.regs[14],
+                                           (uint8_t)size, (uint8_t)cpu->index, cpu_privileged(cpu), 0});
+        note_link(cpu, ram >> 12, pa, size, page.pc);
     }
     if (c->opened) {
         note_hit(cpu, &(pe_watch_hit){.pa = pa,
@@ -280,16 +329,7 @@ void watch_note_tables(pe_cpu *cpu, uint32_t va)
     }
     pe_translate_steps(m->mem, &cpu->regime, va, PE_READ, true, &walk);
     for (uint32_t i = 0; i < walk.nsteps; i++) {
-        uint64_t offset;
-        if (!fill_ram_offset(m, walk.steps[i].descriptor_pa, &offset) || is_table(m, offset >> 12)) {
-            continue;
-        }
-        const uint64_t page = offset >> 12;
-        d->tables[page >> 3] = (uint8_t)(d->tables[page >> 3] | 1u << (page & 7));
-        if (m->writable_pages[page >> 3] >> (page & 7) & 1) {
-            fill_flush_all(m);
-            m->writable_pages[page >> 3] = (uint8_t)(m->writable_pages[page >> 3] & ~(1u << (page & 7)));
-        }
+        note_table(m, walk.steps[i].descriptor_pa, walk.steps[i].level);
     }
 }
 
@@ -323,6 +363,11 @@ pe_status pe_machine_record_tables(pe_machine *m, uint64_t room, pe_error *err)
     }
     d->tables = map;
     d->ring_room = room;
+    for (uint32_t i = 0; i < m->config.ncpus; i++) {
+        for (uint64_t va = 0; m->cpu[i]->regime.sctlr & SCTLR_M && va >> 32 == 0; va += LAST_TABLE_REACH) {
+            watch_note_tables(m->cpu[i], (uint32_t)va);
+        }
+    }
     return PE_OK;
 }
 

@@ -36,6 +36,14 @@ static inline pe_tlb_array tlb_array_of(const pe_tlb *tlb, pe_access access)
     return access == PE_WRITE && tlb->micro[PE_TLB_ARRAY_STORE].ways ? PE_TLB_ARRAY_STORE : PE_TLB_ARRAY_LOAD;
 }
 
+/* The entry of the micro-TLB for an address, NULL: none.  Nobody asked. */
+static inline const pe_tlb_entry *tlb_peek(const pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access)
+{
+    const tlb_array *micro = &tlb->micro[tlb_array_of(tlb, access)];
+    const uint32_t i = tlb_array_peek(micro, va, asid);
+    return i == TLB_NONE ? NULL : &micro->entries[i];
+}
+
 /* Whether a hit in the micro-TLB changes nothing in it, so that its owner may remember hits. */
 static inline bool tlb_hits_are_alike(const pe_tlb *tlb, pe_access access)
 {

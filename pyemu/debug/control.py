@@ -84,11 +84,12 @@ class WatchHit:
 
 @dataclass(frozen=True)
 class TableWrite:
-    """A store to a table: by the instruction at ``pc``, which came after ``insns`` others."""
+    """A store to a table by the instruction at ``pc``, which came after ``insns`` others; LR was ``lr``."""
 
     insns: int
     cpu: int
     pc: int
+    lr: int
     va: int
     pa: int
     size: int
@@ -266,12 +267,19 @@ class Control:
             run.max_insns = SLICE_INSNS - executed % SLICE_INSNS
             if max_insns is not None:
                 run.max_insns = min(run.max_insns, max_insns - done)
-            check(lib.pe_machine_run(self.machine.handle, run, native, err), err)
+            if self.machine.asked_to_stop():
+                native.reason, native.insns = lib.PE_STOP_REQUESTED, 0
+            else:
+                check(lib.pe_machine_run(self.machine.handle, run, native, err), err)
             run.flags &= ~_LEAVE
             done, executed = done + native.insns, executed + native.insns
             native.insns = done
             stop = Stop.from_native(native)
             self._take_output(quiet)
+            if stop.reason is StopReason.REQUESTED:
+                self.machine.asked_to_stop()
+                if quiet:
+                    raise UserError(f"stopped on the way back, at {self.position.text}")
             if stop.reason is StopReason.LIMIT and not quiet:
                 self._checkpoint_now_and_then(executed)
             if stop.reason not in (StopReason.LIMIT, StopReason.OUTPUT):
@@ -327,7 +335,7 @@ class Control:
             for w in out[0:count]:
                 if w.pa < pa + size and pa < w.pa + w.size:
                     found.append(
-                        TableWrite(w.insns, w.cpu, w.pc, w.va, w.pa, w.size, w.old_value, w.new_value)
+                        TableWrite(w.insns, w.cpu, w.pc, w.lr, w.va, w.pa, w.size, w.old_value, w.new_value)
                     )
         return found
 
@@ -404,7 +412,10 @@ class Control:
         if self.position.insns < target.insns:
             self._run(_THROUGH, stop_at=target.insns, quiet=True)
         while self.position < target and self.position.insns == target.insns:
+            before = self.position
             self._run(_THROUGH, step=lib.PE_STEP_ANY, quiet=True)
+            if self.position == before:  # it cannot go on, which it did when it ran first
+                break
         if self.position != target:
             raise UserError(f"the run was not the same again: {self.position.text} instead of {target.text}")
 

@@ -76,6 +76,7 @@ def _interruptible(session: Session) -> Iterator[None]:
         yield
         return
     before = signal.getsignal(signal.SIGINT)
+    machine.asked_to_stop()  # what came too late for the command before
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         machine.stop()

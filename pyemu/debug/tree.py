@@ -22,7 +22,8 @@ _REGION = 1 << 25  # the smallest range that a TTBR can have
 class Table:
     """A table at ``pa`` of ``level`` that translates ``size`` bytes from ``va``.
 
-    ``leaves``, ``tables`` and ``invalid`` count its entries. ``readable`` is False outside memory.
+    ``leaves``, ``tables`` and ``invalid`` count its entries of ``width`` bytes. ``readable`` is False outside
+    memory.
     """
 
     level: int
@@ -33,6 +34,11 @@ class Table:
     tables: int
     invalid: int
     readable: bool
+    width: int
+
+    @property
+    def end_pa(self) -> int:
+        return self.pa + (self.leaves + self.tables + self.invalid) * self.width
 
     @property
     def line(self) -> str:
@@ -130,7 +136,7 @@ class _Reader:
         try:
             data = self._memory.read(pa, count * width)
         except NativeError:
-            yield Table(level, pa, va, size, 0, 0, 0, False)
+            yield Table(level, pa, va, size, 0, 0, 0, False, width)
             return
         entries = memoryview(data).cast("Q" if self._long else "I")
         below: list[tuple[int, int]] = []
@@ -144,7 +150,7 @@ class _Reader:
                 leaves += 1
             else:
                 invalid += 1
-        yield Table(level, pa, va, size, leaves, len(below), invalid, True)
+        yield Table(level, pa, va, size, leaves, len(below), invalid, True, width)
         for index, at in below:
             low = va + (index << shift)
             if low < end and low + (1 << shift) > start:

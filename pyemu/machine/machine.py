@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,8 +15,8 @@ from pyemu.machine.cpu import Cpu, need_timing
 from pyemu.machine.loaders import LoadOptions, LoadPlan, Symbols, plan_load
 from pyemu.machine.loaders.files import read_file
 from pyemu.machine.memory import MachineMemory
-from pyemu.machine.snapshot import BLOCK_BYTES, Snapshot, saved_config, write_snapshot
-from pyemu.machine.stop import Stats, Stop, StopReason
+from pyemu.machine.snapshot import BLOCK_BYTES, Snapshot, saved_config, saved_symbols, write_snapshot
+from pyemu.machine.stop import Alarm, Stats, Stop, StopReason
 from pyemu.mem import Memory
 from pyemu.mmu import Access, Regime, Translation, Walk, read_virtual, translate, walk, write_virtual
 from pyemu.native import NativeError, check, check_handle, error, ffi, lib, load_capstone
@@ -78,6 +76,7 @@ class Machine:
         self.cpus = tuple(Cpu(self, number) for number in range(config.smp))
         self.symbols = Symbols(None)
         self.plan: LoadPlan | None = None
+        self._asked_to_stop = False
 
     @property
     def handle(self) -> Any:
@@ -173,13 +172,14 @@ class Machine:
         ``stop_when_idle``  stop when every CPU waits, instead of passing to the next timer event.
         """
         address, text = self._resolve(until)
+        self._asked_to_stop = False
         run = ffi.new("pe_run *")
         keep = ffi.new("char[]", text) if text is not None else ffi.NULL
         run.console_until, run.max_time_ns, run.stop_when_idle = keep, max_time_ns or 0, stop_when_idle
         err = error()
         if address is not None:
             check(lib.pe_machine_break_add(self.handle, address, err), err)
-        timer = None if timeout is None else _Watch(self, timeout)
+        timer = None if timeout is None else Alarm(self, timeout)
         try:
             return self._run_slices(run, max_insns, timer, text)
         finally:
@@ -200,7 +200,7 @@ class Machine:
             raise UserError("until: console text must not be empty or hold a NUL")
         return None, until
 
-    def _run_slices(self, run: Any, max_insns: int | None, watch: _Watch | None, text: bytes | None) -> Stop:
+    def _run_slices(self, run: Any, max_insns: int | None, watch: Alarm | None, text: bytes | None) -> Stop:
         native, err = ffi.new("pe_stop *"), error()
         done, executed = 0, self.stats().insns
         seen = b""
@@ -219,8 +219,8 @@ class Machine:
                 return stop
             if watch is not None and watch.over():
                 return replace(stop, reason=StopReason.TIMEOUT)
-            if stop.reason == StopReason.REQUESTED:
-                return stop
+            if self.asked_to_stop() or stop.reason == StopReason.REQUESTED:
+                return replace(stop, reason=StopReason.REQUESTED)
             if text is not None:  # the core forgets half a match at the end of a slice
                 seen = (seen + new)[-(len(text) - 1 + len(new)) :]
                 if text in seen:
@@ -228,7 +228,17 @@ class Machine:
 
     def stop(self) -> None:
         """Ask a running machine to return; for signal handlers and other threads."""
+        self._asked_to_stop = True
         lib.pe_machine_stop(self.handle)
+
+    def asked_to_stop(self) -> bool:
+        """Whether :meth:`stop` was called since this was asked last.
+
+        Python calls a signal's handler when the core has returned, and the core hears only what it is asked
+        while it runs: so whoever runs a machine in slices asks between them.
+        """
+        asked, self._asked_to_stop = self._asked_to_stop, False
+        return asked
 
     def stats(self) -> Stats:
         """Counters since the machine was made: instructions, walks, fills, faults, interrupts, ..."""
@@ -359,18 +369,22 @@ class Machine:
         guest time goes on from where it was.
         """
         with Snapshot(path) as saved:
-            machine = cls(*saved_config(saved, timing, core))
+            config, counted = saved_config(saved, timing, core)
+            symbols = saved_symbols(saved)
+            machine = cls(config, counted)
             try:
                 for address, data in saved.memory():
                     machine.write_phys(address, data)
                 err = error()
                 state = saved.state
                 check(lib.pe_machine_state_load(machine.handle, state, len(state), err), err)
-                symbols = saved.meta.get("symbols", {})
-                machine.symbols = Symbols.known({str(name): int(symbols[name]) for name in symbols})
-            except (NativeError, TypeError, ValueError) as problem:
+            except UserError:
+                machine.close()
+                raise
+            except NativeError as problem:
                 machine.close()
                 raise UserError(f"{path}: damaged snapshot: {problem}") from None
+            machine.symbols = Symbols.known(symbols)
             return machine
 
 
@@ -382,22 +396,3 @@ def _timed_core(config: MachineConfig, core: Core | None) -> Core | None:
 
     load_capstone()
     return configured_core(config) if core is None else core
-
-
-class _Watch:
-    """Stops a machine after some seconds of the host."""
-
-    def __init__(self, machine: Machine, seconds: float) -> None:
-        self._deadline = time.monotonic() + seconds
-        self._timer = threading.Timer(max(0.0, seconds), machine.stop)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def over(self) -> bool:
-        """Whether the time is up."""
-        return time.monotonic() >= self._deadline
-
-    def cancel(self) -> None:
-        """The run ended before; afterwards the watch does not touch the machine any more."""
-        self._timer.cancel()
-        self._timer.join()

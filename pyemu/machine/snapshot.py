@@ -167,6 +167,16 @@ class Snapshot:
                 yield address, data
 
 
+def saved_symbols(saved: Snapshot) -> dict[str, int]:
+    """Names and addresses of a snapshot's description, which is a dictionary. Raises UserError."""
+    symbols = saved.meta.get("symbols", {})
+    if not isinstance(symbols, dict) or not all(
+        type(address) is int and 0 <= address < 1 << 64 for address in symbols.values()
+    ):
+        raise UserError(f"{saved.path}: damaged snapshot: its symbols are not names with addresses")
+    return symbols
+
+
 def saved_config(
     saved: Snapshot, timing: Timing | None, core: Core | str | None
 ) -> tuple[MachineConfig, Core | None]:

@@ -1,12 +1,17 @@
-"""Why a run ended, and what was counted: data, never an exception."""
+"""Why a run ended, and what was counted: data, never an exception. And what ends one after some seconds."""
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyemu.native import ffi, lib
+
+if TYPE_CHECKING:
+    from pyemu.machine import Machine
 
 
 class StopReason(IntEnum):
@@ -73,3 +78,22 @@ class Stats(dict[str, int]):
     def from_native(cls, stats: Any) -> Stats:
         """The Python form of a ``pe_stats``."""
         return cls({name: getattr(stats, name) for name, _ in ffi.typeof("pe_stats").fields})
+
+
+class Alarm:
+    """Stops a machine after some seconds of the host."""
+
+    def __init__(self, machine: Machine, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._timer = threading.Timer(max(0.0, seconds), machine.stop)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def over(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self._deadline
+
+    def cancel(self) -> None:
+        """The run ended before; afterwards the watch does not touch the machine any more."""
+        self._timer.cancel()
+        self._timer.join()

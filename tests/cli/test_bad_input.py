@@ -75,6 +75,8 @@ CASES = [
         ["--frobnicate"],
         "pyemu boot: unrecognized arguments: --frobnicate (see pyemu boot --help)",
     ),
+    ("good.elf", ["-s", "-S"], "unrecognized arguments: -s -S: --gdb 1234 serves gdb, and waits for it"),
+    ("good.elf", ["-m", "1G"], "unrecognized arguments: -m 1G: --mem SIZE"),
 ]
 
 

@@ -25,8 +25,8 @@ def _put(guest: Guest, pa: int, value: int) -> None:
     guest.op(store(1, 0), store(2, 0, 4))
 
 
-def bring_up(loops: int = 1000) -> Guest:
-    """Long tables of its own, MMU on, a store through 0x80000000, a PTE by STRD, an SVC, a loop, the end."""
+def bring_up_only() -> Guest:
+    """Long tables of its own, MMU on, a store through 0x80000000."""
     guest = Guest()
     guest.label("make_tables")
     _put(guest, TABLES, 0x405 | 1 << 54)
@@ -39,6 +39,12 @@ def bring_up(loops: int = 1000) -> Guest:
     guest.mov(4, MAPPED)
     guest.mov(5, MARK)
     guest.op(store(5, 4))
+    return guest
+
+
+def bring_up(loops: int = 1000) -> Guest:
+    """As that, then a PTE by STRD, an SVC, a loop, the end."""
+    guest = bring_up_only()
     guest.label("write_pte")
     guest.mov(0, PTE)
     guest.mov(6, PTE_VALUE)

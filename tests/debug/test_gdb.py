@@ -16,7 +16,7 @@ import pytest
 
 from pyemu.config import UserError
 from pyemu.debug.gdb.packets import Packet, PacketReader, frame
-from pyemu.debug.gdb.server import GdbServer, parse_endpoint
+from pyemu.debug.gdb.server import GdbServer
 from pyemu.debug.session import Session
 from pyemu.debug.target import LiveTarget
 from tests.conftest import ROOT, need_tool
@@ -254,26 +254,6 @@ def test_a_port_that_is_in_use_is_named(served: tuple[GdbServer, int]) -> None:
     session = Session(LiveTarget(arm_machine(bring_up(10)), owned=True))
     with session, pytest.raises(UserError, match=rf"127.0.0.1:{served[1]}: the port is in use"):
         GdbServer(session, "127.0.0.1", served[1])
-
-
-@pytest.mark.parametrize(
-    ("text", "place"),
-    [
-        ("1234", ("127.0.0.1", 1234)),
-        (":1234", ("127.0.0.1", 1234)),
-        ("tcp::1234", ("127.0.0.1", 1234)),
-        ("tcp:host:1234", ("host", 1234)),
-        ("[::1]:0", ("::1", 0)),
-    ],
-)
-def test_a_place_for_gdb_is_read(text: str, place: tuple[str, int]) -> None:
-    assert parse_endpoint(text) == place
-
-
-@pytest.mark.parametrize("text", ["", "host", "70000", "-1", "host:", "1:2:x"])
-def test_another_is_refused(text: str) -> None:
-    with pytest.raises(UserError, match="is no place for gdb"):
-        parse_endpoint(text)
 
 
 def test_the_exit_of_the_guest_is_told() -> None:

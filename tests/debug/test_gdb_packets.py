@@ -15,7 +15,10 @@ from pyemu.debug.gdb.protocol import Ask, Protocol, Resume
 from pyemu.debug.gdb.server import parse_endpoint
 from pyemu.debug.gdb.target_xml import gdb_registers, target_xml
 from pyemu.debug.session import Session
+from pyemu.mem import Memory
+from pyemu.mmu import Regime
 from tests.debug.bring_up import MAPPED, MARK, arm_machine, bring_up, controlled
+from tests.debug.targets import TableTarget
 from tests.machine.traps.guest import FREE
 
 
@@ -76,6 +79,7 @@ def test_endpoints_are_on_this_host_unless_it_is_said() -> None:
     assert parse_endpoint("1234") == ("127.0.0.1", 1234)
     assert parse_endpoint("0.0.0.0:1") == ("0.0.0.0", 1)
     assert parse_endpoint("[::1]:7") == ("::1", 7)
+    assert parse_endpoint("tcp::1234") == ("127.0.0.1", 1234)  # as QEMU writes it
     for wrong in ("", "x", "1:", "70000", "host:-1"):
         with pytest.raises(UserError, match="is no place for gdb"):
             parse_endpoint(wrong)
@@ -189,3 +193,11 @@ def test_no_packet_makes_the_protocol_fail(spoken: Spoken, data: bytes) -> None:
     for point in list(control.points.values()):
         control.remove(point)
     assert isinstance(protocol.answer(b"?"), bytes)
+
+
+def test_a_dump_says_in_words_that_it_cannot_run() -> None:
+    with Memory() as memory, Session(TableTarget(memory, Regime())) as session:
+        protocol = Protocol(session, lambda _: None)
+        assert (
+            protocol.answer(b"c") == b"E.tables: it is a dump, which cannot run: open a snapshot or an image"
+        )

@@ -13,7 +13,7 @@ from pyemu.debug.dump import open_dump
 from pyemu.debug.dump.prstatus import CPU_NOTE
 from pyemu.debug.gdb.server import GdbServer, parse_endpoint
 from pyemu.debug.opening import open_target, read_symbols
-from pyemu.machine.snapshot import MAGIC, META, STATE
+from pyemu.machine.snapshot import END, MAGIC, META, STATE
 from tests.debug.cores import NAMES, RAM, REGISTERS, Load, make_core, note, prstatus
 from tests.debug.targets import dump_session
 from tests.mmu.dump_cases import dump
@@ -38,6 +38,22 @@ def test_a_snapshot_whose_description_is_nested_too_deeply_is_refused(tmp_path: 
     path = tmp_path / "deep.snap"
     path.write_bytes(content + hashlib.blake2b(content, digest_size=32).digest())
     with pytest.raises(UserError, match="damaged snapshot: its description is not JSON"):
+        open_target(path)
+
+
+@pytest.mark.parametrize(
+    "symbols", ["[5]", "[]", '{"a": 1e999}', '{"a": "5"}', '{"a": -1}', '{"a": true}', "5"]
+)
+def test_a_snapshot_whose_symbols_are_none_is_refused(symbols: str, tmp_path: Path) -> None:
+    meta = f'{{"config": {{"memory_bytes": 16777216}}, "symbols": {symbols}}}'.encode()
+    blocks = b"".join(
+        struct.pack("<IIIQ", kind, len(data), len(data), 0) + data
+        for kind, data in ((META, meta), (STATE, b""), (END, b""))
+    )
+    content = MAGIC + struct.pack("<I", 1) + blocks
+    path = tmp_path / "symbols.snap"
+    path.write_bytes(content + hashlib.blake2b(content, digest_size=32).digest())
+    with pytest.raises(UserError, match="its symbols are not names with addresses"):
         open_target(path)
 
 

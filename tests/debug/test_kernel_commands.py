@@ -13,7 +13,7 @@ from pyemu.debug.commands.tables import pt
 from pyemu.debug.commands.trace import gup
 from pyemu.debug.commands.translation import walk, why
 from pyemu.debug.linux import linux_layout
-from pyemu.kernel import Kernel, KernelConfig, Process
+from pyemu.kernel import Gfp, Kernel, KernelConfig, Process
 from pyemu.kernel.bill import read_spent
 from pyemu.kernel.kmap import kmap as map_high
 from pyemu.kernel.kmap import kmap_local
@@ -183,20 +183,20 @@ def test_windows_of_a_linux_that_runs_are_read_from_its_fixmap() -> None:
         kmap(dump_session(dump("synth-lpae-00")))
 
 
-def test_pkmap_of_a_linux_that_runs_is_read_from_its_tables(world: tuple[Session, Process, int]) -> None:
-    session, _, address = world
-    kernel = session.target.kernel
-    pfn = high_page(session, address)
-    va = map_high(kernel, pfn)
-    assert pkmap(Session(TableTarget(kernel.memory, kernel.regime()))).used == ()  # not touched by it yet
-    Process(kernel, 0).run(0)
-    bare = Session(TableTarget(kernel.memory, kernel.regime()))
-    (slot,) = pkmap(bare).used
-    assert (slot.va, slot.pfn) == (va, pfn)
-    assert pkmap(bare).lines == [
-        f"{va:#010x}  pfn {pfn:#x}  entry {slot.pte:#x}",
-        "1 of 512 slots are taken",
-    ]
+def test_pkmap_of_a_linux_that_runs_is_read_from_its_tables() -> None:
+    with Kernel(KernelConfig()) as kernel:
+        session = Session(TableTarget(kernel.memory, kernel.regime()))
+        assert pkmap(session).used == ()
+        pfn = kernel.alloc_pages(gfp=Gfp.HIGHMEM)
+        va = map_high(kernel, pfn)
+        (slot,) = pkmap(session).used
+        assert (slot.va, slot.pfn) == (va, pfn)
+        assert pkmap(session).lines == [
+            f"{va:#010x}  pfn {pfn:#x}  entry {slot.pte:#x}",
+            "1 of 512 slots are taken",
+        ]
+        kernel.spawn("other").run()  # its own tables have PKMAP once it has used it
+        assert pkmap(Session(TableTarget(kernel.memory, kernel.regime()))).used == ()
     with pytest.raises(UserError, match="neither a Kernel model"):
         pkmap(dump_session(dump("synth-lpae-00")))
 

@@ -20,6 +20,7 @@ from pyemu.debug.report.collect import collect
 from pyemu.machine import Machine
 from pyemu.mmu import Access, mapped_ranges
 from tests.conftest import ROOT, Completed, unavailable
+from tests.debug.targets import run_image
 
 MIB = 1 << 20
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -129,8 +130,19 @@ def test_findings_are_those_of_doctor_mmu(run_pyemu: Callable[..., Completed], t
     done = run_pyemu("report", blob, "--timing", "tlb", "--max-insns", "100000", "-o", path)
     assert done.status == 0
     data = page_data(path)
-    assert any("missing TLBI" in line and "written at 0x400100dc" in line for line in data["findings"])
+    (found,) = data["findings"]["findings"]
+    assert found["check"] == "missing TLBI"
+    assert "written at 0x400100dc" in found["text"]
     assert {e["va"] for e in data["tlb"]["entries"] if e["stale"]} == {0x8000_0000}
+
+
+def test_registers_are_marked_where_they_point_to() -> None:
+    session, _ = run_image("broken-uart_unmapped")
+    with session:
+        marks = {mark["name"]: mark["va"] for mark in collect(session)["marks"]}
+        assert marks == {"PC": 0x4001_0150, "DFAR": 0x0900_0000}  # SP of abort mode was never set
+        session.machine.set_reg("sp", 0x4020_0000)
+        assert [mark["name"] for mark in collect(session)["marks"]] == ["DFAR", "PC", "SP"]
 
 
 def test_text_of_the_guest_cannot_leave_its_place(page: Path, tmp_path: Path) -> None:
@@ -201,7 +213,11 @@ def test_a_browser_shows_the_page_without_an_error(browser: str, page: Path, tmp
     assert dom.count('class="link"') == len(data["ranges"])
     assert len(re.findall(r">L[12] table 0x", dom)) >= 3
     assert f"{data['bill']['cycles']:,} cycles of cortex-a15" in element(dom, "bill-summary")
-    assert len(data["findings"]) == len(re.findall(r"<li>", dom))
+    findings, notes = data["findings"]["findings"], data["findings"]["notes"]
+    assert len(findings) + len(notes) == len(re.findall(r"<li>", dom))
+    assert data["findings"]["state"] in element(dom, "state")
+    assert "TTBR0" in element(dom, "regime")
+    assert "EAE=1" in element(dom, "regime")
 
 
 def close(pixel: Any, colour: str) -> bool:

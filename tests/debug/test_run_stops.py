@@ -20,6 +20,7 @@ from tests.debug.bring_up import (
     THUMB,
     arm_machine,
     bring_up,
+    bring_up_only,
     controlled,
     thumb_machine,
 )
@@ -308,6 +309,42 @@ def test_stores_to_descriptors_are_recorded_with_their_place_and_values() -> Non
         last = control.last_write(PTE)
         assert last is not None
         assert last.ago == control.position.insns - write.insns
+
+
+def test_tables_that_are_in_use_when_recording_begins_are_known() -> None:
+    """A store to one counts although no walk reads it first."""
+    guest = bring_up()
+    machine = arm_machine(guest)
+    machine.run(until=guest.address_of("write_pte"), max_insns=1000)
+    session, control = controlled(machine)
+    with session:
+        control.add(guest.address_of("call"))
+        assert control.resume().reason is StopReason.BREAKPOINT
+        assert [write.pc for write in control.table_writes(PTE, 8)] == [guest.address_of("pte_store")]
+
+
+def test_a_table_counts_from_where_it_is_linked() -> None:
+    """What fills it before its first use is recorded, by word or doubleword, and who called by LR."""
+    level3, pte = LEVEL2 + 0x1000, FREE | 0x403
+    guest = bring_up_only()
+    guest.mov(0, LEVEL2 + 16)
+    guest.mov(6, level3 | 3)
+    guest.mov(7, 0)
+    guest.op(store(6, 0), store(7, 0, 4))
+    guest.mov(0, level3 + 8)
+    guest.mov(6, pte)
+    guest.mov(14, 0xC0DE)
+    guest.label("pte_store")
+    guest.op(0xE1C060F0)  # strd r6, r7, [r0]
+    guest.exit()
+    session, control = controlled(arm_machine(guest))
+    with session:
+        control.resume()
+        link = control.table_writes(LEVEL2 + 16, 8)
+        assert [write.new for write in link] == [level3 | 3, 0]
+        (write,) = control.table_writes(level3 + 8, 8)
+        assert (write.pc, write.new, write.lr) == (guest.address_of("pte_store"), pte, 0xC0DE)
+        assert not control.table_writes(FREE, 1 << 20)
 
 
 def test_recording_keeps_the_latest_when_there_is_no_more_room(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ import pytest
 from pyemu.config import MachineConfig, UserError
 from pyemu.debug import LiveTarget, Session
 from pyemu.debug.commands.tables import FILTERS, Aliases, Difference, Listing, alias, diff, pt
-from pyemu.debug.linux import linux_layout
+from pyemu.debug.linux import LINUX_COPY, linux_layout
 from pyemu.debug.tree import Tree, table_tree
 from pyemu.machine import Machine
 from pyemu.mem import Memory
-from pyemu.mmu import PageTables, mapped_ranges
+from pyemu.mmu import PageTables, mapped_ranges, walk
 from tests.debug.targets import TableTarget, dump_session
 from tests.mmu.dump_cases import NAMES, dump
 
@@ -118,6 +119,19 @@ def test_alias_finds_every_address_of_a_physical_page() -> None:
     assert [va for va, _ in found.at] == [0x8000_1010, 0xA000_0010]
     assert "mismatched" in found.lines[-1]
     assert alias(session, 0xFF_0000_0000).lines == ["0xff00000000 is mapped nowhere"]
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_alias_knows_each_entry_of_the_tables(name: str) -> None:
+    """By walks of what is mapped: the last entry of each is in a table of that level, over that address."""
+    session = dump_session(dump(name))
+    for r in islice(mapped_ranges(session.memory, session.regime), 40):
+        last = walk(session.memory, session.regime, r.va).steps[-1]
+        held = alias(session, last.descriptor_pa).tables
+        assert any(each.level == last.level and each.va <= r.va < each.va + each.size for each in held)
+        if name.startswith("rt-armmp") and last.level == 2:
+            assert alias(session, last.descriptor_pa - LINUX_COPY).tables == held
+            assert "Linux's copy of the level 2" in alias(session, last.descriptor_pa - LINUX_COPY).lines[-1]
 
 
 def test_diff_shows_what_was_mapped_unmapped_and_changed_since() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -200,6 +203,29 @@ def test_files_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=part) as caught:
             read_file(path, 99, "initrd")
         assert str(path) in str(caught.value)
+
+
+def test_a_file_costs_what_it_holds_and_not_what_it_may(tmp_path: Path) -> None:
+    (tmp_path / "small").write_bytes(bytes(5000))
+    tracemalloc.start()
+    try:
+        assert len(read_file(tmp_path / "small", GIB, "symbol file")) == 5000
+        assert tracemalloc.get_traced_memory()[1] < MIB
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_pipe_is_read_to_its_end_or_the_limit(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for limit in (5000, 4999):
+        writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(bytes(5000),))
+        writer.start()
+        if limit == 5000:
+            assert len(read_file(tmp_path / "pipe", limit, "initrd")) == 5000
+        else:
+            with pytest.raises(UserError, match="larger"):
+                read_file(tmp_path / "pipe", limit, "initrd")
+        writer.join()
 
 
 def test_a_plan_for_64_gb_needs_no_memory_of_that_size() -> None:

@@ -23,66 +23,10 @@ static void __attribute__((noinline)) bill_extras(const timed_machine *t, timed_
     }
 }
 
-/* ---- settling: from runs to categories ---- */
-
-static void settle_runs(timed_cpu *c, const timed_code *code, const timed_detail *detail, const uint32_t runs[2])
-{
-    for (size_t who = 0; who < 2; who++) {
-        const uint64_t n = runs[who];
-        pe_bill *bill = &c->account->bill[who];
-        c->work_x16[who] += (int64_t)(n * (code->x16 - detail->l1_x16));
-        c->l1_x16[who] += (int64_t)(n * detail->l1_x16);
-        bill->events[PE_COST_INSTRUCTIONS] += n * code->insns;
-        bill->events[PE_COST_L1] += n * detail->loads;
-        c->executed.blocks[who] += n;
-        c->executed.stores[who] += n * detail->stores;
-    }
-}
-
-static uint64_t billed(const ledger_cpu *account)
-{
-    uint64_t sum = 0;
-    for (size_t cost = 0; cost < PE_COSTS; cost++) {
-        sum += account->bill[0].cycles[cost] + account->bill[1].cycles[cost];
-    }
-    return sum;
-}
-
-/* Bills whole cycles of what is due, at most `left`; all of them when `rest` is so.  Returns how many. */
-static uint64_t bill_due(int64_t *due_x16, uint64_t *cycles, uint64_t left, bool rest)
-{
-    const uint64_t due = *due_x16 > 0 ? (uint64_t)*due_x16 >> 4 : 0, taken = rest || due > left ? left : due;
-    *cycles += taken;
-    *due_x16 -= (int64_t)(taken << 4);
-    return taken;
-}
-
-/* The clock counts whole cycles of all blocks together; fractions of categories and privileges wait here. */
-void timed_settle(timed_cpu *c)
-{
-    for (uint32_t i = 0; i < c->ndirty; i++) {
-        timed_code *code = timed_code_at(c->dirty[i].page, c->dirty[i].index);
-        const timed_detail *detail = (const timed_detail *)c->dirty[i].page->detail.data + c->dirty[i].index;
-        settle_runs(c, code, detail, code->runs);
-        code->runs[0] = code->runs[1] = 0;
-    }
-    c->ndirty = 0;
-    pe_bill *bill = c->account->bill;
-    uint64_t left = c->account->clock - billed(c->account);
-    for (size_t who = 0; who < 2; who++) {
-        c->work_x16[who] += c->taken_x16[who];
-        c->taken_x16[who] = 0;
-        left -= bill_due(&c->l1_x16[who], &bill[who].cycles[PE_COST_L1], left, false);
-    }
-    const bool who = c->privileged;
-    left -= bill_due(&c->work_x16[!who], &bill[!who].cycles[PE_COST_INSTRUCTIONS], left, false);
-    bill_due(&c->work_x16[who], &bill[who].cycles[PE_COST_INSTRUCTIONS], left, true);
-}
-
 static void __attribute__((noinline)) note_dirty(timed_cpu *c, const timed_code *code)
 {
     if (c->ndirty == DIRTY_ENTRIES) {
-        timed_settle(c);
+        timed_gather(c);
     }
     c->dirty[c->ndirty++] = (timed_dirty){c->blocks, (uint32_t)(code - timed_code_at(c->blocks, 0))};
 }
@@ -93,7 +37,7 @@ static void __attribute__((noinline)) bill_rare(const timed_machine *t, timed_cp
 {
     if (code->extra == TIMED_ORPHAN) {
         const uint32_t runs[2] = {!c->privileged, c->privileged};
-        settle_runs(c, code, &c->orphan.detail, runs);
+        timed_gather_runs(c, code, &c->orphan.detail, runs);
         bill_extras(t, c, &c->orphan.extra);
     } else {
         bill_extras(t, c, (const timed_extra *)c->blocks->extra.data + code->extra);
@@ -175,10 +119,15 @@ void timed_cut(pe_cpu *cpu, uint32_t next)
     }
     c->code = NULL;
     if (done < code->size) {
-        cpu->insns -= code->insns; /* finding may move it */
+        const bool held = cpu->held.on;
+        cpu->insns -= held ? 0 : code->insns; /* finding may move it */
         code = done ? timed_find_code(cpu, c->code_va, done) : NULL;
-        cpu->insns += code ? code->insns : 0; /* more than before, if the block wrote over itself */
-        cpu->block_size = done;
+        if (held) {
+            block_uncount(cpu, next);
+        } else {
+            cpu->insns += code ? code->insns : 0; /* more than before, if the block wrote over itself */
+            cpu->block_size = done;
+        }
     }
     if (code) {
         bill_code(cpu->machine->timed, c, code, false);
@@ -187,13 +136,20 @@ void timed_cut(pe_cpu *cpu, uint32_t next)
     c->trapped = false;
 }
 
+void timed_bill_part(pe_cpu *cpu, uint32_t va, uint32_t size)
+{
+    timed_code *code = timed_find_code(cpu, va, size);
+    if (code) {
+        bill_code(cpu->machine->timed, cpu->timed, code, false);
+    }
+}
+
 /* Its code could not be found by the model, which knows of no mapping there. */
 static void run_unknown(pe_cpu *cpu, timed_cpu *c, uint32_t va, uint32_t size)
 {
     const uint32_t insns = run_count_insns(cpu, va, size);
     cpu->insns += insns;
-    ledger_add(c->account, c->privileged, PE_COST_INSTRUCTIONS, insns);
-    c->account->bill[c->privileged].events[PE_COST_INSTRUCTIONS] += insns - 1;
+    timed_bill_insns(c, insns);
 }
 
 static void __attribute__((noinline)) change_privilege(pe_cpu *cpu, bool privileged)
@@ -203,18 +159,8 @@ static void __attribute__((noinline)) change_privilege(pe_cpu *cpu, bool privile
     pmu_change_privilege(cpu, privileged);
 }
 
-void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
+static inline void begin(pe_cpu *cpu, timed_cpu *c, uint32_t va, uint32_t size)
 {
-    (void)uc;
-    pe_cpu *cpu = user;
-    timed_cpu *c = cpu->timed;
-    const uint32_t va = (uint32_t)address;
-    finish(cpu, c, va);
-    cpu->block_va = va;
-    cpu->block_size = size;
-    if (__builtin_expect(cpu->insns >= cpu->deadline || c->account->clock >= c->deadline, 0) && run_block_ends(cpu)) {
-        return;
-    }
     const bool privileged = (*c->mode & CPSR_MODE) != MODE_USR;
     if (__builtin_expect(privileged != c->privileged, 0)) {
         change_privilege(cpu, privileged);
@@ -243,6 +189,48 @@ void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user
     if (cpu->machine->timed->caches) {
         timed_fetch_lines(cpu, va, size);
     }
+}
+
+void timed_begin_held(pe_cpu *cpu)
+{
+    const uint64_t insns = cpu->insns;
+    begin(cpu, cpu->timed, cpu->held.start, cpu->held.size);
+    cpu->timed->held_insns = cpu->insns;
+    cpu->insns = insns;
+    cpu->held.begun = true;
+}
+
+/* The next piece of a held block. */
+static void __attribute__((noinline)) begin_piece(pe_cpu *cpu, timed_cpu *c)
+{
+    if (cpu->held.begun) {
+        timed_unpark(cpu);
+        *c->unsynced = 1;
+    } else {
+        timed_begin_held(cpu);
+    }
+    cpu->insns += run_count_insns(cpu, cpu->block_va, cpu->block_size);
+}
+
+void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user)
+{
+    (void)uc;
+    pe_cpu *cpu = user;
+    timed_cpu *c = cpu->timed;
+    const uint32_t va = (uint32_t)address;
+    finish(cpu, c, va);
+    cpu->block_va = va;
+    cpu->block_size = size;
+    if (__builtin_expect(cpu->insns >= cpu->deadline || c->account->clock >= c->deadline, 0)) {
+        if (run_block_ends(cpu)) {
+            return;
+        }
+        if (cpu->held.on) {
+            begin_piece(cpu, c);
+            return;
+        }
+    }
+    begin(cpu, c, va, size);
 }
 
 void timed_fetch_abort(pe_cpu *cpu, uint32_t next, uint32_t fault_va)

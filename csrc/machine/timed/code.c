@@ -140,18 +140,18 @@ timed_code *timed_find_code(pe_cpu *cpu, uint32_t va, uint32_t size)
 }
 
 /* The block that runs may lie in the page that it has written: it goes on as a copy. */
-static void keep_running(timed_cpu *c)
+static timed_code *keep_running(timed_cpu *c, const timed_code *code)
 {
-    const uint32_t index = (uint32_t)(c->code - timed_code_at(c->blocks, 0));
-    c->orphan.code = *c->code;
+    const uint32_t index = (uint32_t)(code - timed_code_at(c->blocks, 0));
+    c->orphan.code = *code;
     c->orphan.detail = ((const timed_detail *)c->blocks->detail.data)[index];
     c->orphan.extra = (timed_extra){0};
-    if (c->code->extra) {
-        c->orphan.extra = ((const timed_extra *)c->blocks->extra.data)[c->code->extra];
+    if (code->extra) {
+        c->orphan.extra = ((const timed_extra *)c->blocks->extra.data)[code->extra];
     }
     c->orphan.code.extra = TIMED_ORPHAN;
     c->orphan.code.runs[0] = 1; /* never noted: bill_rare settles it */
-    c->code = &c->orphan.code;
+    return &c->orphan.code;
 }
 
 void timed_drop_code(pe_machine *m, uint64_t page)
@@ -162,9 +162,14 @@ void timed_drop_code(pe_machine *m, uint64_t page)
     }
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         timed_cpu *c = m->cpu[i]->timed;
-        timed_settle(c);
-        if (c->code && c->blocks == blocks && c->code != &c->orphan.code) {
-            keep_running(c);
+        timed_gather(c);
+        if (c->blocks != blocks) {
+            continue;
+        }
+        if (c->code && c->code != &c->orphan.code) {
+            c->code = keep_running(c, c->code);
+        } else if (c->parked && c->parked != &c->orphan.code) {
+            c->parked = keep_running(c, c->parked);
         }
     }
     memset(blocks->at, 0, sizeof blocks->at);

@@ -49,7 +49,8 @@ static uint64_t load_wait(const timed_machine *t, pe_cpu *cpu, timed_cpu *c, uin
     const pe_memory_params *memory = &t->core.memory;
     const uint32_t window = t->core.pipeline.window_entries;
     const uint64_t now = c->account->clock;
-    const bool alone = !window || waits_for_miss(c), first = alone || cpu->insns - c->group_insns >= window;
+    const uint64_t insns = cpu->held.on ? c->held_insns : cpu->insns; /* at the end of the block */
+    const bool alone = !window || waits_for_miss(c), first = alone || insns - c->group_insns >= window;
     /* Without the others' waits it would have come that much earlier. */
     const uint64_t begin = later(first ? now : now - c->group_stalls, c->fills[c->fill_next]);
     const uint64_t end = later(begin + latency, c->transferred + memory->line_transfer_cycles);
@@ -58,7 +59,7 @@ static uint64_t load_wait(const timed_machine *t, pe_cpu *cpu, timed_cpu *c, uin
     c->fills[c->fill_next] = end;
     c->fill_next = c->fill_next + 1 == memory->line_fill_entries ? 0 : c->fill_next + 1;
     if (first) {
-        c->group_insns = cpu->insns;
+        c->group_insns = insns;
         c->group_stalls = 0;
     }
     c->group_stalls += wait;
@@ -125,6 +126,9 @@ void timed_memory_hook(uc_engine *uc, uc_mem_type type, uint64_t pa, int size, i
     timed_cpu *c = cpu->timed;
     pe_cache *l1 = &cpu->machine->timed->caches->l1d[cpu->index];
     c->next_access++;
+    if (__builtin_expect(pa >= DEBUG_WINDOW, 0)) {
+        pa = watch_address(cpu, pa);
+    }
     if (__builtin_expect(!cpu->unsynced, 0)) {
         fill_forget_it_state(cpu); /* the engine has restored its state for us */
     }

@@ -173,7 +173,7 @@ bool timed_event(const pe_cpu *cpu, uint32_t event, uint64_t *count)
         return false;
     }
     if (c) {
-        timed_settle(cpu->timed);
+        timed_gather(cpu->timed);
     }
     if (always_known(cpu, event, count)) {
         return true;

@@ -189,16 +189,31 @@ pe_status timed_reset(pe_machine *m, pe_error *err)
 /* ---- time ---- */
 
 #define UNITS_PER_SECOND (TIME_UNITS_PER_NS * UINT64_C(1000000000))
+#define SHARES           840u /* divisible by any number of CPUs */
 
-/* A cycle is no whole number of time units; CPUs that run side by side share the time, as without a model. */
-uint64_t timed_slice_time(const pe_machine *m)
+/* A cycle is no whole number of time units; CPUs that run side by side share the time, as without a model.  Parts of a
+ * unit are kept, so that a slice that is gone on with later takes the same time as a whole one. */
+static uint64_t parts_of_unit(const timed_machine *t)
+{
+    return t->core.clock_hz * SHARES;
+}
+
+static uint64_t parts_of_cycle(const timed_machine *t)
+{
+    return UNITS_PER_SECOND * (SHARES / t->running);
+}
+
+/* Of the running slice, and what was left before it. */
+static unsigned __int128 slice_parts(const pe_machine *m)
 {
     const timed_machine *t = m->timed;
-    if (!m->current) {
-        return 0;
-    }
     const uint64_t cycles = m->current->timed->account->clock - t->slice_clock;
-    return (uint64_t)((unsigned __int128)cycles * UNITS_PER_SECOND / (t->core.clock_hz * t->running));
+    return (unsigned __int128)cycles * parts_of_cycle(t) + t->time_rest;
+}
+
+uint64_t timed_slice_time(const pe_machine *m)
+{
+    return m->current ? (uint64_t)(slice_parts(m) / parts_of_unit(m->timed)) : 0;
 }
 
 uint64_t timed_clock_at(const pe_machine *m, uint64_t time)
@@ -207,9 +222,16 @@ uint64_t timed_clock_at(const pe_machine *m, uint64_t time)
     if (time <= m->time) {
         return 0;
     }
-    const uint64_t per_second = t->core.clock_hz * t->running;
-    const unsigned __int128 product = (unsigned __int128)(time - m->time) * per_second;
-    return t->slice_clock + (uint64_t)((product + UNITS_PER_SECOND - 1) / UNITS_PER_SECOND);
+    const unsigned __int128 parts = (unsigned __int128)(time - m->time) * parts_of_unit(t) - t->time_rest;
+    return t->slice_clock + (uint64_t)((parts + parts_of_cycle(t) - 1) / parts_of_cycle(t));
+}
+
+void timed_end_slice(pe_machine *m)
+{
+    timed_machine *t = m->timed;
+    const uint64_t rest = (uint64_t)(slice_parts(m) % parts_of_unit(t));
+    m->time += timed_slice_time(m);
+    t->time_rest = rest;
 }
 
 /* ---- the interface ---- */

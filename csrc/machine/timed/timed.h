@@ -79,6 +79,19 @@ typedef struct timed_entered {
 #define NO_PAGE       UINT32_MAX
 #define NO_LINE       UINT64_MAX
 
+/* How it is without what was billed for those outside, and then with it. */
+typedef struct timed_shown {
+    bool on;
+    bool missed;
+    uint16_t missed_regs;
+    uint32_t rest;
+    ledger_cpu account[2];
+    pe_executed executed[2];
+    int64_t work_x16[2], l1_x16[2];
+} timed_shown;
+_Static_assert(sizeof(ledger_cpu) % sizeof(uint64_t) == 0 && sizeof(pe_executed) % sizeof(uint64_t) == 0,
+               "counts of 64 bits");
+
 struct timed_cpu {
     /* touched by every block */
     timed_code *code;    /* of the block that runs, not yet billed; NULL: none, or not known.  It is in `blocks`. */
@@ -123,6 +136,10 @@ struct timed_cpu {
         timed_extra extra;
     } orphan;
 
+    timed_code *parked;  /* the block that is held: `code` while a piece of it runs, which the bill takes as a whole */
+    uint64_t held_insns; /* cpu->insns at its end */
+    timed_shown shown;
+
     uint64_t fills_seen; /* of pe_stats, when stale hits were last looked for */
     bool stale_hit;      /* the latest data translation came from an entry that the tables contradict: this one */
     pe_tlb_entry stale_entry;
@@ -143,6 +160,7 @@ struct timed_machine {
     uint8_t *uncached_pages; /* bit set: RAM pages whose latest fill was not cacheable; sparse */
 
     uint64_t slice_clock; /* of the current CPU, at the start of its slice */
+    uint64_t time_rest;   /* beyond the machine's time, in parts of a time unit */
     uint32_t running;     /* CPUs that share the time of the slice */
 };
 
@@ -154,6 +172,8 @@ pe_status timed_reset(pe_machine *machine, pe_error *err);
 /* Guest time that has passed in the running slice, and the clock at which `time` will have come, in time units. */
 uint64_t timed_slice_time(const pe_machine *machine);
 uint64_t timed_clock_at(const pe_machine *machine, uint64_t time);
+/* The slice is over: its time becomes the machine's. */
+void timed_end_slice(pe_machine *machine);
 
 /* ---- block.c ---- */
 void timed_block_hook(uc_engine *uc, uint64_t address, uint32_t size, void *user);
@@ -164,11 +184,32 @@ void timed_cut(pe_cpu *cpu, uint32_t next);
 /* The fetch at `next` aborts: its translation was asked for like any other. */
 void timed_fetch_abort(pe_cpu *cpu, uint32_t next, uint32_t fault_va);
 /* An exception is taken, whose vector is at `target`. */
-/* Brings the categories of the bill up to its clock. */
-void timed_settle(timed_cpu *timed);
 void timed_exception(pe_cpu *cpu, uint32_t target);
 /* A write of a system register that was trapped: the block's cost does not hold it. */
 void timed_trap(pe_cpu *cpu, cp15_reg reg);
+
+/* Bills `size` bytes of code from va on, which were executed. */
+void timed_bill_part(pe_cpu *cpu, uint32_t va, uint32_t size);
+/* A held block begins, whichever pieces it is run in. */
+void timed_begin_held(pe_cpu *cpu);
+
+/* ---- settle.c ---- */
+/* Counts of blocks become counts of instructions, loads and sixteenths of cycles. */
+void timed_gather(timed_cpu *timed);
+void timed_gather_runs(timed_cpu *timed, const timed_code *code, const timed_detail *detail, const uint32_t runs[2]);
+/* Brings the categories of the bill up to its clock. */
+void timed_settle(timed_cpu *timed);
+/* Instructions of which no more is known: a cycle each. */
+void timed_bill_insns(timed_cpu *timed, uint32_t insns);
+/* The block at hand is broken off; its next piece begins; it will not go on. */
+void timed_park(pe_cpu *cpu);
+void timed_unpark(pe_cpu *cpu);
+void timed_abandon(pe_cpu *cpu);
+/* An instruction did nothing and was not given to the engine. */
+void timed_pass(pe_cpu *cpu, bool held);
+/* While the guest stands still: the bill of all that it has executed.  False: it was not shown. */
+void timed_show(pe_machine *machine);
+bool timed_hide(pe_machine *machine);
 
 /* ---- code.c ---- */
 timed_code *timed_find_code(pe_cpu *cpu, uint32_t va, uint32_t size);

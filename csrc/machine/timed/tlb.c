@@ -4,7 +4,7 @@
  * The engine's soft TLB lies inside the data micro-TLBs: a page may be read without us only while the micro-TLB of
  * loads holds it, and written while that of stores does.  So every miss of a micro-TLB is a fill, and hits cost the
  * host nothing.  A fill can also be one that the model knows nothing of (the engine had dropped the page): that is a
- * hit and is billed as such.  Fetches are looked up where blocks change the page. */
+ * hit, of which the model is told as little as of any other.  Fetches are looked up where blocks change the page. */
 #include "machine/timed/timed.h"
 
 #include <stdlib.h>
@@ -117,8 +117,10 @@ void timed_translate(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged
         pe_translate(cpu->machine->mem, &cpu->regime, va, access, privileged, out);
         return;
     }
-    pe_tlb_result result;
-    const pe_tlb_entry *hit = pe_tlb_lookup(c->tlb, va, pe_regime_asid(&cpu->regime), access, &result);
+    const uint8_t asid = pe_regime_asid(&cpu->regime);
+    pe_tlb_result result = {.level = PE_TLB_MICRO};
+    const pe_tlb_entry *hit = c->tlb->detects_stale ? NULL : tlb_peek(c->tlb, va, asid, access);
+    hit = hit ? hit : pe_tlb_lookup(c->tlb, va, asid, access, &result);
     if (hit) {
         pe_translate(cpu->machine->mem, &cpu->regime, va, access, privileged, out);
         c->stale_hit = !is_same_leaf(hit, va, out);

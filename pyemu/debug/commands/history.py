@@ -19,17 +19,22 @@ __all__ = ["DescriptorHistory", "History", "Written", "history", "watch_tables"]
 
 @dataclass(frozen=True)
 class Written:
-    """One store; ``old`` and ``new`` are what it changed, decoded where it is a whole descriptor."""
+    """One store; ``old`` and ``new`` are what it changed, decoded where it is a whole descriptor.
+
+    ``caller`` is where LR points, if that is another function: the one that called.
+    """
 
     write: TableWrite
     place: str
+    caller: str | None
     old: str
     new: str
 
     @property
     def line(self) -> str:
         w = self.write
-        return f"  instruction {w.insns}, CPU {w.cpu}, {self.place}: {self.old} -> {self.new}"
+        caller = f", called from {self.caller}" if self.caller else ""
+        return f"  instruction {w.insns}, CPU {w.cpu}, {self.place}{caller}: {self.old} -> {self.new}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class History:
             lines += [write.line for write in each.writes]
             if not each.writes:
                 lines.append(
-                    f"  no store since a walk first read its table; recorded from instruction {self.since} on"
+                    f"  no store since it is known as a table; recorded from instruction {self.since} on"
                 )
         return lines
 
@@ -108,8 +113,10 @@ def _steps(session: Session, va: int) -> tuple[Step, ...]:
 def history(session: Session, address: int, count: int = 20, pte: bool = False) -> History:
     """Every store to the descriptors that translate an address: PC, instruction count, old and new value.
 
-    ``--pte`` takes the physical address of a descriptor. The latest ``count`` of each are shown. Stores are
-    recorded from a table's first use by a walk on; for earlier ones: ``wa --physical`` and ``rc``.
+    ``--pte`` takes the physical address of a descriptor. The latest ``count`` of each are shown. Recording
+    begins with the first command that runs the guest or sets a breakpoint; a table is known when it is in use
+    then, when it is linked into another, or when a walk reads it. For earlier stores: ``wa --physical`` and
+    ``rc``.
     """
     control, regime = session.part(Control), session.regime
     size = 8 if regime.long_format else 4
@@ -142,9 +149,17 @@ def _written(session: Session, regime: Regime, step: Step | None, write: TableWr
     return Written(
         write,
         session.place(write.pc),
+        _caller(session, write),
         _text(regime, step, write.old, whole),
         _text(regime, step, write.new, whole),
     )
+
+
+def _caller(session: Session, write: TableWrite) -> str | None:
+    inside, outside = session.symbol(write.pc), session.symbol(write.lr)
+    if inside is None or outside is None or inside.partition("+")[0] == outside.partition("+")[0]:
+        return None
+    return outside
 
 
 @command(

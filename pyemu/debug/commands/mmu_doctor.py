@@ -18,11 +18,13 @@ __all__ = ["Examination", "Finding", "doctor_mmu"]
 
 @dataclass(frozen=True)
 class Examination:
-    """``state`` in words, what was found, and ``notes`` on what could not be checked."""
+    """``state`` in words, what was found, and ``notes`` on what could not be checked. ``checked`` is False
+    where there was nothing to check."""
 
     state: str
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    checked: bool = True
 
     @property
     def lines(self) -> list[str]:
@@ -30,7 +32,7 @@ class Examination:
         for number, each in enumerate(self.findings, 1):
             lines.append(f"{number}. {each.check}: {each.text}")
             lines.append(f"   the architecture: {each.asks} (ARM DDI 0406C {each.section})")
-        if not self.findings:
+        if self.checked and not self.findings:
             lines.append("no finding")
         return [*lines, *(f"note: {note}" for note in self.notes)]
 
@@ -49,8 +51,8 @@ def doctor_mmu(session: Session) -> Examination:
     real = session.regime
     state = _state(session, real)
     if not real.mmu_on and not real.ttbr0 and not real.ttbr1:
-        note = "the MMU is off and no table is set: run to where SCTLR.M is set, then ask again"
-        return Examination(state, (), (note,))
+        state = f"CPU {session.cpu}: the MMU is off, and no table is set: nothing was checked"
+        return Examination(state, (), ("run to where SCTLR.M is set, then ask again",), checked=False)
     case = doctor.make_case(session)
     found = doctor.findings(case)
     return Examination(state, found, tuple(doctor.notes(case, found)))

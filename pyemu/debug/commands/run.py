@@ -367,8 +367,22 @@ def where(session: Session) -> Where:
     aliases=("backtrace",),
 )
 def backtrace(session: Session, limit: int = 64) -> Backtrace:
-    """Who called: by the ELF file's exception tables, by frame pointers, or by LR."""
+    """Who called, inner first, and what exceptions have interrupted.
+
+    By the code, followed to a return; by exception tables, of the ELF file or of a Linux kernel in its
+    memory; by frame pointers; by LR.
+    """
     found = tuple(frames(session, limit))
     if not found:
         raise UserError("bt: the core registers are not known here")
-    return Backtrace(found, tuple(session.place(each.pc) for each in found))
+    return Backtrace(found, tuple(_frame_name(session, each) for each in found))
+
+
+def _frame_name(session: Session, frame: Frame) -> str:
+    """Its PC, with the function that it is in."""
+    symbol = session.symbol(frame.inside)
+    if symbol is None:
+        return f"{frame.pc:#010x}"
+    name, _, offset = symbol.partition("+")
+    distance = int(offset or "0", 16) + frame.pc - frame.inside
+    return f"{frame.pc:#010x} ({name}{f'+{distance:#x}' if distance else ''})"

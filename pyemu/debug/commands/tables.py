@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from pyemu.config import UserError
-from pyemu.debug.linux import LinuxLayout, linux_layout, undenied
+from pyemu.debug.linux import LINUX_COPY, LinuxLayout, linux_layout, undenied
 from pyemu.debug.parameters import Address, Flag, Option, Range, Word
 from pyemu.debug.registry import command
 from pyemu.debug.session import Session
-from pyemu.debug.tree import Tree, table_tree
+from pyemu.debug.tree import Table, Tree, table_tree
 from pyemu.debug.words import counted, kernel_size, memory_type
 from pyemu.mem import Memory
 from pyemu.mmu import Flag as LeafFlag
@@ -145,17 +145,16 @@ def _execution(r: MappedRange) -> str:
 
 @dataclass(frozen=True)
 class Aliases:
-    """Every virtual range that maps some of ``size`` bytes at ``pa``."""
+    """Every virtual range that maps some of ``size`` bytes at ``pa``, and the tables that hold them."""
 
     pa: int
     size: int
     at: tuple[tuple[int, MappedRange], ...]
+    tables: tuple[Table, ...] = ()
 
     @property
     def lines(self) -> list[str]:
-        if not self.at:
-            return [f"{self.pa:#x} is mapped nowhere"]
-        lines = []
+        lines = [] if self.at else [f"{self.pa:#x} is mapped nowhere"]
         for va, r in self.at:
             who = "user" if r.prot_user else "kernel"
             lines.append(
@@ -170,6 +169,10 @@ class Aliases:
                 "these aliases have mismatched memory attributes: accesses through them may lose coherency "
                 "(ARM DDI 0406C A3.5.7)"
             )
+        for table in self.tables:
+            own = "" if table.pa <= self.pa < table.end_pa else "Linux's copy of "
+            span = f"{table.va:#010x}-{table.va + table.size - 1:#010x}"
+            lines.append(f"it is in {own}the level {table.level} table of {span}")
         return lines
 
 
@@ -306,14 +309,27 @@ def writable_and_executable(session: Session) -> Listing:
 
 @command("alias", Address("pa", bits=_PHYSICAL_BITS), group="tables", example="alias 0x40008000")
 def alias(session: Session, pa: int) -> Aliases:
-    """Every virtual address that maps a physical one, in the tables of the current CPU."""
+    """Every virtual address that maps a physical one, in the tables of the current CPU.
+
+    A physical address in one of these tables is said to be there.
+    """
     found = []
     for r in mapped_ranges(session.memory, undenied(session.regime), contiguous=True, pa=(pa, 1)):
         first = r.va + (pa - r.pa)
         found.append((first, r))
         if len(found) == _MAX_ALIASES:
             break
-    return Aliases(pa, 1, tuple(found))
+    return Aliases(pa, 1, tuple(found), tuple(_tables_with(session, pa)))
+
+
+def _tables_with(session: Session, pa: int) -> Iterator[Table]:
+    """Tables that hold an address, and with short descriptors those whose copy for Linux does."""
+    copied = not session.regime.long_format and not pa & LINUX_COPY and linux_layout(session) is not None
+    for table in table_tree(session.memory, session.regime).tables:
+        if table.pa <= pa < table.end_pa or (
+            copied and table.level == 2 and table.pa <= pa + LINUX_COPY < table.end_pa
+        ):
+            yield table
 
 
 @command("diff", Word("name"), group="tables", example="diff before")

@@ -8,6 +8,9 @@
 
   const SPACE = 2 ** 32;
   const MIN_SPAN = 64 * 1024;
+  const MIN_WIDTH = 2;  // pixels of a mapping, however small it is
+  const NEAR = 5;  // pixels beside a mapping in which a click means it
+  const MAX_LABELS = 24;  // mappings in the window that have their names written to them
   const $ = (id) => document.getElementById(id);
   const data = JSON.parse($("data").textContent);
   const ranges = data.ranges.map(([va, size, pa, leaf, level, kind]) =>
@@ -105,7 +108,7 @@
       const left = Math.max(0, (ranges[i].va - start) / span * width);
       const right = Math.min(width, (ranges[i].end - start) / span * width);
       context.fillStyle = coloured(ranges[i])[1];
-      context.fillRect(left, top, Math.max(1, right - left), height);
+      context.fillRect(left, top, Math.max(MIN_WIDTH, right - left), height);
     }
   };
 
@@ -119,10 +122,62 @@
     context.strokeRect(left + 1, 1, Math.max(1, wide - 2), height - 2);
   };
 
-  const step = (span) => {
+  const step = (span, width) => {
     let size = 4096;
-    while (span / size > 12) { size *= 2; }
+    while (span / size > Math.max(1, width / 80)) { size *= 2; }
     return size;
+  };
+
+  const plate = (context, text, x, y) => {
+    context.globalAlpha = 0.85;
+    context.fillStyle = style("--panel");
+    context.fillRect(x - 3, y - 10, context.measureText(text).width + 6, 14);
+    context.globalAlpha = 1;
+    context.fillStyle = style("--text");
+    context.fillText(text, x, y);
+  };
+
+  // Where registers point to: a triangle each, its name beside it, in rows from the bottom.
+  const drawMarks = (context, width, base, start, span) => {
+    const ends = [];
+    for (const mark of data.marks) {
+      const x = (mark.va - start) / span * width;
+      if (x < 0 || x >= width) { continue; }
+      const wide = context.measureText(mark.name).width + 14;
+      const left = Math.min(x, width - wide);
+      let row = 0;
+      while (row < ends.length && ends[row] > left) { row += 1; }
+      ends[row] = left + wide;
+      const y = base - 5 - 16 * row;
+      plate(context, mark.name, left + 8, y);
+      context.fillStyle = style("--mark");
+      context.beginPath();
+      context.moveTo(x, y + 5);
+      context.lineTo(x - 5, y - 6);
+      context.lineTo(x + 5, y - 6);
+      context.fill();
+    }
+  };
+
+  // Names of a few mappings: each in the first row where it meets no other.
+  const label = (context, width, top, bottom, start, span) => {
+    const shown = [];
+    for (let i = firstAfter(start); i < ranges.length && ranges[i].va < start + span; i += 1) {
+      if (shown.push(ranges[i]) > MAX_LABELS) { return; }
+    }
+    const ends = [];
+    for (const range of shown) {
+      const text = `${hex(range.va)} ${sized(range.size)} ${range.kind.kernel} ${range.kind.user}`;
+      const wide = context.measureText(text).width + 8;
+      const left = Math.max(0, Math.min((range.va - start) / span * width + MIN_WIDTH, width - wide));
+      let row = 0;
+      while (row < ends.length && ends[row] > left) { row += 1; }
+      const y = top + 15 + 16 * row;
+      if (y < bottom) {
+        ends[row] = left + wide;
+        plate(context, text, left + 4, y);
+      }
+    }
   };
 
   const drawMap = () => {
@@ -131,6 +186,8 @@
     const base = height - 20;
     const areaTop = data.areas.length ? 18 : 0;
     strip(context, width, areaTop, base - areaTop, start, span);
+    label(context, width, areaTop, base - 16 * data.marks.length, start, span);
+    drawMarks(context, width, base, start, span);
     if (selected) {
       const left = (selected.va - start) / span * width;
       const wide = Math.max(2, selected.size / span * width);
@@ -147,14 +204,14 @@
       context.fillRect(left, 0, 1, areaTop);
       if (right - left > context.measureText(area.name).width + 8) { context.fillText(area.name, left + 4, 12); }
     });
-    const tick = step(span);
+    const tick = step(span, width);
     context.fillStyle = style("--dim");
     for (let at = Math.ceil(start / tick) * tick; at <= start + span; at += tick) {
       const x = (at - start) / span * width;
       context.fillRect(x, base, 1, 5);
       if (x + 72 < width) { context.fillText(hex(at), x + 2, height - 4); }
     }
-    $("window").textContent = `${hex(start)} to ${hex(start + span - 1)}: ${about(span)}`;
+    $("window").textContent = `${hex(start)} to ${hex(start + span - 1)} (${about(span)})`;
   };
 
   const physical = data.memory.map((segment) => ({ ...segment }));
@@ -182,7 +239,10 @@
         context.strokeRect(place(selected.pa), 3, Math.max(2, selected.size / segment.size * wide), 28);
       }
       context.fillStyle = style("--dim");
-      if (wide > 150) { context.fillText(`${hex(segment.base)} ${sized(segment.size)}${segment.readonly ? " flash" : ""}`, left + 2, 46); }
+      const name = segment.readonly ? "flash" : "";
+      const texts = [`${hex(segment.base)} ${sized(segment.size)} ${name}`, hex(segment.base), name];
+      const text = texts.find((each) => context.measureText(each).width + 6 < wide);
+      if (text) { context.fillText(text, left + 2, 46); }
       left += wide;
     }
   };
@@ -230,11 +290,23 @@
     const range = ranges[firstAfter(address)];
     return range && range.va <= address ? range : null;
   };
+  // The mapping at a pixel, or close by: small ones are hard to hit.
+  const near = (x) => {
+    const address = Math.floor(view.start + x / map.clientWidth * view.span);
+    const index = firstAfter(address);
+    const away = (range) => Math.max(range.va - address, address - range.end + 1, 0) / view.span * map.clientWidth;
+    const found = [ranges[index], ranges[index - 1]].filter((range) => range && away(range) <= NEAR);
+    return found.sort((a, b) => away(a) - away(b))[0] || null;
+  };
   const frame = (range) => {
     selected = range;
     $("selected").textContent = describe(range);
     show(range.va - range.size, range.size * 3);
-    $("map-section").scrollIntoView({ block: "start" });
+    $("map-section").scrollIntoView({ block: "nearest" });
+  };
+  const go = (direction) => {
+    const here = selected ? ranges.indexOf(selected) + direction : direction > 0 ? 0 : ranges.length - 1;
+    if (ranges[here]) { frame(ranges[here]); }
   };
 
   const map = $("map");
@@ -254,12 +326,12 @@
       drag.moved = drag.moved || Math.abs(moved) > 3;
       show(drag.start - moved / map.clientWidth * view.span, view.span);
     } else {
-      const range = at(Math.floor(view.start + share(event) * view.span));
+      const range = near(event.offsetX);
       map.title = range ? describe(range) : "not mapped";
     }
   });
   map.addEventListener("pointerup", (event) => {
-    if (drag && !drag.moved) { select(at(Math.floor(view.start + share(event) * view.span))); }
+    if (drag && !drag.moved) { select(near(event.offsetX)); }
     drag = null;
   });
   map.addEventListener("keydown", (event) => {
@@ -267,6 +339,8 @@
     if (event.key === "+" || event.key === "=") { zoom(0.5); }
     else if (event.key === "-") { zoom(2); }
     else if (event.key === "0") { show(0, SPACE); }
+    else if (event.key === "n") { go(1); }
+    else if (event.key === "p") { go(-1); }
     else if (event.key in moves) { show(view.start + moves[event.key] * view.span, view.span); }
     else { return; }
     event.preventDefault();
@@ -276,6 +350,8 @@
   });
   $("in").addEventListener("click", () => zoom(0.5));
   $("out").addEventListener("click", () => zoom(2));
+  $("before").addEventListener("click", () => go(-1));
+  $("next").addEventListener("click", () => go(1));
   $("all").addEventListener("click", () => show(0, SPACE));
   const goTo = (text) => {
     const address = parseInt(text, 16);
@@ -381,10 +457,19 @@
   $("subtitle").textContent = `CPU ${data.cpu} of ${data.cpus}, ` +
     (data.mmu_on ? `${data.format} descriptors, ${about(data.mapped)} mapped in ${ranges.length} ranges` : "MMU off: addresses are physical") +
     (data.pc ? `, PC ${data.pc}` : "") + (data.contiguous ? "" : "; too many ranges: those alike are joined");
-  for (const line of data.findings) {
-    $("findings").append(make("li", line));
+  const { state, findings, notes, checked } = data.findings;
+  $("state").textContent = findings.length || !checked ? state : `${state}: no finding`;
+  for (const each of findings) {
+    const item = make("li");
+    item.append(make("b", each.check), `: ${each.text}`, make("small", `the architecture: ${each.asks} (ARM DDI 0406C ${each.section})`));
+    $("findings").append(item);
   }
-  for (const [name, value] of Object.entries(data.regime)) { $("regime").append(row([name.toUpperCase(), value])); }
+  $("notes").append(...notes.map((note) => make("li", note)));
+  for (const each of data.registers) {
+    const line = row([each.name.toUpperCase(), each.value, each.fields]);
+    line.title = each.lines.join("\n");
+    $("regime").append(line);
+  }
   fillRanges();
   $("tree").replaceChildren(...data.tree.roots.map((root) => make("div", root)), ...nested(data.tree.tables).map((table) => branch(table, true)));
   if (data.tree.cut) { $("tree").append(make("p", "More tables are not shown.")); }

@@ -1,7 +1,8 @@
 """What gdb's packets ask of a session, and the answers: no sockets here.
 
 GDB manual, appendix E; ``Qqemu.PhyMemMode`` as QEMU has it (gdbstub documentation, "Examining physical
-memory").  An empty answer means that a packet is not supported, ``E`` and two digits that it failed.
+memory").  An empty answer means that a packet is not supported, ``E`` and two digits that it failed,
+``E.`` and text why.
 """
 
 from __future__ import annotations
@@ -93,7 +94,9 @@ class Protocol:
             return EMPTY
         try:
             return self._without_extra_step(handler(data[1:]))
-        except (ValueError, UserError, NativeError, KeyError, IndexError):
+        except UserError as problem:
+            return b"E." + str(problem).encode("ascii", "replace")
+        except (ValueError, NativeError, KeyError, IndexError):
             return _BAD
 
     def _without_extra_step(self, answer: Answer) -> Answer:

@@ -39,6 +39,7 @@ _MARKERS_WITHIN = (1 << 16, 1 << 20, 1 << 22)  # before the token table
 _ALIGNMENTS = (4, 16)
 _TRIES = 4  # of what fits at first sight and is costly to check
 _CHEAP_TRIES = 512
+_ZERO_RUNS = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def _markers(data: bytes, tokens_at: int) -> Iterator[_Markers]:
     behind = tokens_at
     for within in _MARKERS_WITHIN:
         before = max(0, tokens_at - within)
-        for zeros in reversed(list(re.finditer(rb"\0{4,}", data[before:behind]))):
+        runs = list(re.finditer(rb"\0{4,}", data[before:behind]))
+        for zeros in reversed(runs[-_ZERO_RUNS:]):
             at = ((before + zeros.end()) & -4) - 4
             run = _ascending(data, at, tokens_at)
             for count in range(len(run), max(2, len(run) - 3), -1):

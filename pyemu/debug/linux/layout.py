@@ -17,7 +17,15 @@ from pyemu.native import NativeError
 if TYPE_CHECKING:
     from pyemu.debug.session import Session
 
-__all__ = ["LinuxLayout", "SoftwareBits", "layout_of", "linux_layout", "software_bits", "undenied"]
+__all__ = [
+    "LINUX_COPY",
+    "LinuxLayout",
+    "SoftwareBits",
+    "layout_of",
+    "linux_layout",
+    "software_bits",
+    "undenied",
+]
 
 _MIB = 1 << 20
 # PAGE_OFFSET of CONFIG_VMSPLIT_3G, 3G_OPT, 2G, 1G (arch/arm/Kconfig)
@@ -30,7 +38,7 @@ _VMALLOC_OFFSET = 8 * _MIB
 _MODULES = 16 * _MIB
 _LOWMEM_MIN = 16 * _MIB
 _PKMAP = 2 * _MIB
-_LINUX_COPY = 2048  # of a small page's entry, below the hardware's (asm/pgtable-2level.h)
+LINUX_COPY = 2048  # of a small page's entry, below the hardware's (asm/pgtable-2level.h)
 _DACR_CLIENT = 1
 
 
@@ -178,8 +186,8 @@ def _long(step: Step) -> SoftwareBits | None:
 
 
 def _short(memory: Memory, step: Step) -> SoftwareBits | None:
-    at = step.descriptor_pa - _LINUX_COPY
-    if not step.descriptor_pa & _LINUX_COPY:
+    at = step.descriptor_pa - LINUX_COPY
+    if not step.descriptor_pa & LINUX_COPY:
         return None
     try:
         value = int.from_bytes(memory.read(at, 4), "little")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pyemu.config import UserError
-from pyemu.debug.render import as_text, plain
+from pyemu.debug.render import plain
 from pyemu.debug.target import Capability
 from pyemu.debug.tree import table_tree
 from pyemu.debug.words import memory_type, prot_text, shareability_text
@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 __all__ = ["collect"]
 
 MAX_RANGES = 60_000  # a page with more would not open; beyond it, only what differs in attributes is apart
+_MODE_ABORT = 0x17
 _FLAGS = {Flag.NG: "not global", Flag.NS: "non-secure", Flag.CONTIGUOUS: "contiguous", Flag.TTBR1: "TTBR1"}
 
 
 def collect(session: Session) -> dict[str, Any]:
     """All that the page needs, for the session's current CPU."""
     target, regime = session.target, session.regime
-    shown = {name: f"{value:#x}" for name, value in vars(regime).items()}
     return {
         "name": target.name,
         "cpu": session.cpu,
         "cpus": target.cpus,
         "format": "long" if regime.long_format else "short",
         "mmu_on": regime.mmu_on,
-        "regime": shown,
+        "registers": [_register(session, name, value) for name, value in vars(regime).items()],
         "pc": _place(session),
+        "marks": _marks(session),
         "memory": [{"base": s.base, "size": s.size, "readonly": s.readonly} for s in session.memory.segments],
         "areas": _areas(session),
         **_ranges(session, regime),
@@ -45,6 +46,16 @@ def collect(session: Session) -> dict[str, Any]:
 def _place(session: Session) -> str | None:
     pc = session.registers.get("pc")
     return None if pc is None else session.place(pc)
+
+
+def _marks(session: Session) -> list[dict[str, Any]]:
+    """Where registers point to: PC, SP, and in abort mode what the last data abort was about."""
+    known = session.registers
+    names = ["pc", "sp"]
+    if known.get("cpsr", 0) & 0x1F == _MODE_ABORT and known.get("dfsr"):
+        names.append("dfar")
+    marks = [{"name": name.upper(), "va": known[name]} for name in names if known.get(name)]
+    return sorted(marks, key=lambda mark: int(mark["va"]))
 
 
 def _areas(session: Session) -> list[dict[str, Any]]:
@@ -152,9 +163,26 @@ def _bill(session: Session) -> dict[str, Any]:
     }
 
 
-def _findings(session: Session) -> list[str]:
-    """The lines of ``doctor mmu``."""
+def _register(session: Session, name: str, value: int) -> dict[str, Any]:
+    """A register with its fields: those that are not 0 in a line, and all of them."""
     try:
-        return as_text(session.execute("doctor mmu")).splitlines()
+        found = session.execute(f"cp15 {name}")
+    except UserError:  # a dump may have it from elsewhere
+        return {"name": name, "value": f"{value:#x}", "fields": "", "lines": []}
+    title = f"{found.title} (ARM DDI 0406C {found.section})" if found.section else found.title
+    shown = " ".join(each.short for each in found.fields if each.value)
+    return {
+        "name": found.name,
+        "value": f"{found.value:#0{found.width // 4 + 2}x}",
+        "fields": shown,
+        "lines": [title, *(each.line for each in found.fields)],
+    }
+
+
+def _findings(session: Session) -> dict[str, Any]:
+    """What ``doctor mmu`` says."""
+    try:
+        found: dict[str, Any] = plain(session.execute("doctor mmu"))
     except UserError as problem:
-        return [str(problem)]
+        return {"state": str(problem), "findings": [], "notes": [], "checked": False}
+    return found

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pyemu.debug.unwind.instructions import Flow, Instruction, decode
 from pyemu.debug.unwind.state import LR, PC, SP, MemoryView, State, Value
 
-__all__ = ["Exit", "behind_call", "entry_of", "exit_of"]
+__all__ = ["Exit", "behind_call", "entry_of", "exit_of", "tail_of"]
 
 _MASK = 0xFFFF_FFFF
 _MAX_INSNS = 4000
 _MAX_FRAME = 1 << 22
+_MAX_STRAIGHT = 64
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,11 @@ class _Search:
             if way.pc in self._seen:
                 continue
             self._seen.add(way.pc)
-            self._left -= 1
             memory = way.state.memory
+            self._left -= 1
+            memory.insns_left -= 1
+            if memory.insns_left < 0:
+                return
             data = memory.read(way.pc, 4) or memory.read(way.pc, 2)
             insn = decode(data, self.thumb) if data else None
             if insn is not None:
@@ -160,15 +164,18 @@ def _left(state: State, pc: Value, bottom: Value) -> Exit | None:
 
 
 def entry_of(
-    now: State, pc: int, thumb: bool, start: int, *, calls: bool, exact: bool
+    now: State, pc: int, thumb: bool, start: int, *, calls: bool, exact: bool, mode: str | None = None
 ) -> dict[int, int] | None:
     """Follow the code from the start of a function to `pc`, and find in `now` what was at its entry.
 
     `exact`: the CPU is at `pc`; else `pc` is where a call will return to. Registers that can be found are
-    returned by number; 16 is the SPSR. None: no way leads to `pc`.
+    returned by number; 16 is the SPSR. None: no way leads to `pc`. `mode` is that of the entry.
     """
+    entry = State.entry(now.memory, mode or now.mode)
+    if start == pc:  # which may be a place without code
+        return _solve(entry, now, exact)
     search = _Search(thumb, calls)
-    search.push(0, _Way(start, 0, State.entry(now.memory, now.mode)))
+    search.push(0, _Way(start, 0, entry))
     for cost, way, insn in search.steps():
         if way.pc == pc:
             return _solve(way.state, now, exact)
@@ -195,6 +202,26 @@ def _solve(then: State, now: State, exact: bool) -> dict[int, int]:
         for symbol, value in zip(then.everything(calls=False), now.everything(calls=False), strict=True):
             learn(symbol, value)
     return known
+
+
+def tail_of(memory: MemoryView, start: int, thumb: bool) -> int | None:
+    """Where straight code branches to, if it does."""
+    at = start
+    for _ in range(_MAX_STRAIGHT):
+        data = memory.read(at, 4)
+        insn = decode(data, thumb) if data else None
+        if insn is None or insn.flow not in (Flow.NEXT, Flow.BRANCH, Flow.JUMP):
+            return None
+        if insn.flow is Flow.BRANCH and not insn.conditional:
+            target = (at + insn.target) & _MASK
+            return target if not start <= target <= at else None
+        if insn.flow is Flow.JUMP:
+            state = State(memory, [None] * 16)
+            state.r[PC] = (at + (4 if thumb else 8)) & _MASK
+            insn.run(state)
+            return state.next & ~1 if isinstance(state.next, int) else None
+        at = (at + insn.size) & _MASK
+    return None
 
 
 def behind_call(memory: MemoryView, pc: int, thumb: bool) -> bool:

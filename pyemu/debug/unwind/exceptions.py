@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from pyemu.debug.unwind.code import Exit
+from pyemu.debug.unwind.code import Exit, tail_of
 from pyemu.debug.unwind.state import LR, MODES, PC, SP, SPSR, MemoryView, State
 
-__all__ = ["KINDS", "Interrupted", "guess", "handlers", "interrupted"]
+__all__ = ["KINDS", "MODE_OF", "Handlers", "Interrupted", "guess", "handlers", "interrupted"]
 
 KINDS = (
     "reset",
@@ -20,7 +21,7 @@ KINDS = (
     "FIQ",
 )
 UNDEFINED, SVC, PREFETCH, DATA, IRQ, FIQ = 1, 2, 3, 4, 6, 7
-_MODE = {UNDEFINED: "und", SVC: "svc", PREFETCH: "abt", DATA: "abt", IRQ: "irq", FIQ: "fiq"}
+MODE_OF = {UNDEFINED: "und", SVC: "svc", PREFETCH: "abt", DATA: "abt", IRQ: "irq", FIQ: "fiq"}
 _BEHIND = {PREFETCH: 4, DATA: 8, IRQ: 4, FIQ: 4}  # LR of the instruction to return to, B1.8.3
 _SCTLR_V, _HIGH = 1 << 13, 0xFFFF_0000
 _CPSR_T = 0x20
@@ -35,24 +36,46 @@ class Interrupted:
         state.r[PC] = pc & ~1
 
 
-def handlers(memory: MemoryView, registers: Mapping[str, int]) -> dict[int, list[int]]:
-    """Numbers of vectors by the code that they lead to, and by their own address."""
-    found: dict[int, list[int]] = {}
+@dataclass(frozen=True)
+class Handlers:
+    """``numbers`` of vectors by the code that they lead to, and by their own address.
+
+    ``shared``: handlers by the code that they branch to at their end.
+    """
+
+    numbers: dict[int, list[int]]
+    shared: dict[int, list[int]]
+
+    def of(self, start: int | None, mode: str | None) -> int | None:
+        """The handler that a function belongs to, by its start; None where it is none."""
+        if start is None or start in self.numbers:
+            return start
+        found = self.shared.get(start, [])
+        fits = [each for each in found if any(MODE_OF.get(number) == mode for number in self.numbers[each])]
+        return next(iter(fits or found), None)
+
+
+def handlers(memory: MemoryView, registers: Mapping[str, int]) -> Handlers:
+    """What the vectors of a CPU lead to."""
+    found = Handlers({}, {})
     high = registers.get("sctlr", 0) & _SCTLR_V
     base = _HIGH if high else registers.get("vbar")
     if base is None:
         return found
     for number in range(8):
         at = (base + 4 * number) & _MASK
-        found.setdefault(at, []).append(number)
+        found.numbers.setdefault(at, []).append(number)
         target = _target(memory, at)
-        if target is not None and target != at:
-            found.setdefault(target, []).append(number)
+        if target is not None and target & ~1 != at:
+            found.numbers.setdefault(target & ~1, []).append(number)
+            end = tail_of(memory, target & ~1, bool(target & 1)) if number in MODE_OF else None
+            if end is not None:
+                found.shared.setdefault(end, []).append(target & ~1)
     return found
 
 
 def _target(memory: MemoryView, at: int) -> int | None:
-    """Where a vector leads to: by B, or by LDR PC, [PC, #n]."""
+    """Where a vector leads to, with its Thumb bit: by B, or by LDR PC, [PC, #n]."""
     word = memory.word(at)
     if word is None:
         return None
@@ -60,14 +83,13 @@ def _target(memory: MemoryView, at: int) -> int | None:
         return (at + 8 + ((word & 0xFF_FFFF ^ 0x80_0000) - 0x80_0000) * 4) & _MASK
     if word & 0xFF7F_F000 == 0xE51F_F000:
         distance = word & 0xFFF
-        loaded = memory.word(at + 8 + (distance if word & 1 << 23 else -distance))
-        return None if loaded is None else loaded & ~1
+        return memory.word(at + 8 + (distance if word & 1 << 23 else -distance))
     return None
 
 
 def _kind(numbers: list[int], mode: str | None, lr: int | None, ifar: int | None) -> int:
     """Which of the vectors that share a handler."""
-    fits = [number for number in numbers if _MODE.get(number) == mode] or numbers
+    fits = [number for number in numbers if MODE_OF.get(number) == mode] or numbers
     if PREFETCH in fits and DATA in fits:
         return PREFETCH if lr is not None and lr - 4 == ifar else DATA
     return fits[0]
@@ -84,7 +106,7 @@ def interrupted(
         leave = None
     lr = None if known is None else known.get(LR)
     number = _kind(numbers, now.mode, lr, ifar)
-    mode = _MODE.get(number)
+    mode = MODE_OF.get(number)
     if mode is None:
         return None
     cpsr = leave.cpsr if leave is not None else None
@@ -92,6 +114,8 @@ def interrupted(
         saved = known.get(SPSR) if known is not None else None
         spsr = saved if saved is not None else now.spsr if now.mode == mode else now.banks[mode][2]
         cpsr = spsr if isinstance(spsr, int) else None
+    if lr is None and number == PREFETCH and ifar is not None:
+        lr = ifar + 4
     if cpsr is None or (lr is None and leave is None):
         return None
     if lr is not None:

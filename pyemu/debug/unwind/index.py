@@ -99,7 +99,7 @@ def _compact(word: int, more: list[bytes] | None) -> bytes | None:
 
 
 class ElfTables:
-    """The index of an ELF file; empty where it has none, or a damaged one."""
+    """The index and the functions of an ELF file; empty where it has none, or a damaged one."""
 
     def __init__(self, elf: bytes | None) -> None:
         self._elf = elf
@@ -124,6 +124,31 @@ class ElfTables:
         except Exception:  # a hostile file makes the library fail in many ways
             return [], []
         return indices, content
+
+    @cached_property
+    def _functions(self) -> list[range]:
+        """Where functions are that have a size, by their start."""
+        if self._elf is None:
+            return []
+        from elftools.elf.elffile import ELFFile
+        from elftools.elf.sections import SymbolTableSection
+
+        found = []
+        try:
+            for section in ELFFile(io.BytesIO(self._elf)).iter_sections():
+                if isinstance(section, SymbolTableSection):
+                    for symbol in section.iter_symbols():
+                        if symbol["st_info"]["type"] == "STT_FUNC" and symbol["st_size"]:
+                            start = symbol["st_value"] & ~1
+                            found.append(range(start, start + symbol["st_size"]))
+        except Exception:  # as above
+            return []
+        return sorted(found, key=lambda each: each.start)
+
+    def function(self, pc: int) -> range | None:
+        """The addresses of the function that an address is in, by the symbols of the file."""
+        number = bisect_right(self._functions, pc, key=lambda each: each.start) - 1
+        return self._functions[number] if number >= 0 and pc in self._functions[number] else None
 
     def _word(self, address: int) -> int | None:
         for at, data in self._parts[1]:

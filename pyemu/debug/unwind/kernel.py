@@ -6,6 +6,7 @@ asm/ptrace.h and asm/thread_info.h of 6.1.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pyemu.debug.linux import LinuxLayout, linux_layout
@@ -16,13 +17,13 @@ from pyemu.debug.unwind.state import MODES, PC, SP, MemoryView, State
 if TYPE_CHECKING:
     from pyemu.debug.session import Session
 
-__all__ = ["KernelTables", "kernel_exception", "user_registers"]
+__all__ = ["KernelTables", "entered", "kernel_exception", "user_registers"]
 
 _PAGE = 4096
 _MAX_IMAGE = 96 << 20
 _SAMPLES = 16  # entries of a page that are looked at first
 _MIN_ENTRIES = 4 * _PAGE // ENTRY_BYTES
-_MAX_ENTRIES = 1 << 20
+_MAX_ENTRIES = 1 << 18
 _LAST_FUNCTION = 1 << 20
 _THREAD_BYTES = 8192
 _THREAD_GAP = 8  # THREAD_START_SP below the end of a stack
@@ -35,6 +36,7 @@ _KINDS = {
     "fiq": "FIQ",
     "und": "undefined instruction",
 }
+_ENTRY = re.compile(f"__({'|'.join(_KINDS)})_(?:svc|usr)")
 
 
 class KernelTables:
@@ -89,25 +91,31 @@ def _begins(memory: MemoryView, at: int) -> bool:
 def _search(memory: MemoryView, layout: LinuxLayout) -> tuple[int, int] | None:
     """The run of entries in the kernel's image: a page that begins with some, and what is around it."""
     end = min(layout.lowmem_end, layout.page_offset + _MAX_IMAGE)
+    left, past = _MAX_ENTRIES, 0
     for page in range(layout.page_offset, end, _PAGE):
-        for phase in (0, 4):
-            if _begins(memory, page + phase):
-                first, last = _extend(memory, page + phase)
-                if last - first >= _MIN_ENTRIES * ENTRY_BYTES:
-                    return first, (last - first) // ENTRY_BYTES
+        for at in (page, page + 4):
+            if at < past or not _begins(memory, at):
+                continue
+            first, past = _extend(memory, at, left)
+            count = (past - first) // ENTRY_BYTES
+            if count >= _MIN_ENTRIES:
+                return first, count
+            left -= count
+            if left <= 0:
+                return None
     return None
 
 
-def _extend(memory: MemoryView, at: int) -> tuple[int, int]:
-    """[first, last) of the entries around one."""
+def _extend(memory: MemoryView, at: int, limit: int) -> tuple[int, int]:
+    """[first, last) of the entries around one, no more than a limit."""
     first, function = at, _entry(memory, at) or 0
-    while at - first < _MAX_ENTRIES * ENTRY_BYTES:
+    while at - first < limit * ENTRY_BYTES:
         below = _entry(memory, first - ENTRY_BYTES)
         if not below or below >= function:
             break
         first, function = first - ENTRY_BYTES, below
     last, function = at, 0
-    while last - at < _MAX_ENTRIES * ENTRY_BYTES:
+    while last - at < limit * ENTRY_BYTES:
         above = _entry(memory, last)
         if not above or above <= function:
             break
@@ -118,10 +126,28 @@ def _extend(memory: MemoryView, at: int) -> tuple[int, int]:
 def kernel_exception(session: Session, pc: int) -> str:
     """The kind of the exception whose entry code an address is in: __dabt_svc, __irq_usr, ..."""
     name = (session.symbol(pc) or "").partition("+")[0]
-    parts = name.strip("_").split("_")
-    if len(parts) == 2 and parts[1] in ("svc", "usr") and parts[0] in _KINDS:
-        return _KINDS[parts[0]]
-    return "exception"
+    found = _ENTRY.fullmatch(name)
+    return "exception" if found is None else _KINDS[found[1]]
+
+
+def entered(session: Session, state: State, pc: int) -> tuple[bool, Interrupted | None]:
+    """Whether an address is in the code that a vector's stub enters, and what was interrupted.
+
+    At its first instruction r0 points to what the stub has kept: r0, PC and CPSR.
+    """
+    name = session.symbol(pc) or ""
+    if _ENTRY.fullmatch(name.partition("+")[0]) is None:
+        return False, None
+    at = state.r[0]
+    if "+" in name or not isinstance(at, int):
+        return True, None
+    r0, address, cpsr = (state.memory.word(at + 4 * i) for i in range(3))
+    if address is None or cpsr is None:
+        return True, None
+    before = state.copy()
+    before.r[0] = r0
+    before.switch(MODES.get(cpsr & 0x1F))
+    return True, Interrupted(kernel_exception(session, pc), before, address, cpsr)
 
 
 def user_registers(session: Session, state: State, pc: int) -> Interrupted | None:

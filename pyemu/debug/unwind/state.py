@@ -24,6 +24,7 @@ MODES = {0x10: "usr", 0x11: "fiq", 0x12: "irq", 0x13: "svc", 0x17: "abt", 0x1B: 
 _MASK, _HALF = 0xFFFF_FFFF, 1 << 31
 _PAGE = 4096
 _MAX_PAGES = 4096
+_MAX_INSNS = 50_000
 _BANKED = 32  # symbols of banked registers are numbered from here on
 _FIQ = range(8, 13)  # these have a bank in FIQ mode only
 
@@ -38,10 +39,14 @@ def add(value: Value, change: int) -> Value:
 
 
 class MemoryView:
-    """Guest memory by virtual address, a page at a time; each page is read once."""
+    """Guest memory by virtual address, a page at a time; each page is read once.
+
+    ``insns_left`` is how many more instructions may be followed.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self.insns_left = _MAX_INSNS
         self._pages: dict[int, bytes | None] = {}
 
     def read(self, address: int, size: int) -> bytes | None:

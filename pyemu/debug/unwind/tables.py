@@ -36,7 +36,7 @@ class Tables:
         if elf is not self._elf:
             self._elf, self._file = elf, ElfTables(elf)
         self._kernel.look(memory)
-        self._memory = None if self.of_kernel or elf is not None else self._named(memory)
+        self._memory = None if self._kernel.index is not None or elf is not None else self._named(memory)
 
     def _named(self, memory: MemoryView) -> Index | None:
         find = self._session.target.symbols.find
@@ -46,14 +46,17 @@ class Tables:
                 return memory_index(memory, start, end)
         return None
 
-    @property
-    def of_kernel(self) -> bool:
-        """Whether there is an index of Linux."""
-        return self._kernel.index is not None
+    def of_kernel(self, pc: int) -> bool:
+        """Whether the index of Linux covers an address."""
+        return self._kernel.index is not None and pc in self._kernel.covers
+
+    def function(self, pc: int) -> range | None:
+        """The addresses of the function that an address is in, where a symbol of the file says so."""
+        return self._file.function(pc)
 
     def find(self, pc: int) -> Rule | None:
         """The rule of the function that an address is in."""
-        if self._kernel.index is not None and pc in self._kernel.covers:
+        if self._kernel.index is not None and self.of_kernel(pc):
             return self._kernel.index.find(pc)
         rule = self._file.find(pc)
         return self._memory.find(pc) if rule is None and self._memory is not None else rule

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pyemu.debug.unwind.bytecode import CannotUnwind, unwind
 from pyemu.debug.unwind.code import Exit, behind_call, entry_of, exit_of
-from pyemu.debug.unwind.exceptions import Interrupted, guess, handlers, interrupted
+from pyemu.debug.unwind.exceptions import MODE_OF, Interrupted, guess, handlers, interrupted
 from pyemu.debug.unwind.index import Rule
-from pyemu.debug.unwind.kernel import kernel_exception, user_registers
+from pyemu.debug.unwind.kernel import entered, kernel_exception, user_registers
 from pyemu.debug.unwind.state import FP, LR, PC, SP, MemoryView, State, start_state
 from pyemu.debug.unwind.tables import Tables
 
@@ -30,14 +30,14 @@ class Frame:
     """``pc`` is where a function is; ``how`` it was found: "pc", "exidx", "code", "fp", "lr" or "exception".
 
     ``exception`` is the kind of the exception that was taken there: the frames inside of it are its handler.
-    ``calls`` is whether the frame's function has called: then ``pc`` is where that call returns to.
+    ``inside`` is an address in the function: a call that never returns may be the last of its instructions.
     """
 
     pc: int
     sp: int
     how: str
     exception: str | None = None
-    calls: bool = True
+    inside: int = 0
 
 
 class _Walk:
@@ -50,6 +50,8 @@ class _Walk:
         self.tables.look(memory)
         self.handlers = handlers(memory, session.registers)
         self.exception: str | None = None
+        self.inside: range | None = None
+        self.sure = False
         self.reached = False  # the code's way from the function's start to the PC is known
 
     @property
@@ -63,46 +65,64 @@ class _Walk:
         value = self.state.r[SP]
         return value if isinstance(value, int) else None
 
+    @property
+    def place(self) -> int:
+        """An address in the function: that of the PC, or of the call that will return to it."""
+        return self.pc if self.exact or not behind_call(self.memory, self.pc, self.thumb) else self.pc - 1
+
     def start_of(self, at: int, rule: Rule | None) -> int | None:
-        """The start of the function that an address is in, as far as tables, symbols and vectors know."""
-        starts = [start for start in self.handlers if at - _NEAR_BYTES < start <= at]
-        if rule is not None and at - _NEAR_BYTES < rule.start:
+        """The start of the function that an address is in, as far as vectors, tables and symbols know.
+
+        ``inside`` are its addresses, if known; ``sure`` is whether the start is no label in a function.
+        """
+        starts = [start for start in self.handlers.numbers if start <= at]
+        self.inside = self.tables.function(at)
+        self.sure = self.inside is not None or rule is not None
+        if self.inside is not None:
+            return max(*starts, self.inside.start, 0)
+        if rule is not None:  # of a row of functions, if they have the same rule
+            self.inside = range(rule.start, rule.end)
             starts.append(rule.start)
         symbol = self.session.symbol(at)
         if symbol is not None:
-            offset = symbol.rpartition("+")[2] if "+" in symbol else "0"
-            starts.append(at - int(offset, 16))
-        return max(starts, default=None)
+            starts.append(at - int(symbol.partition("+")[2] or "0", 16))
+        start = max(starts, default=0)
+        return start if at - _NEAR_BYTES < start else None
 
     # ---- one frame outward ----
 
     def outward(self) -> str | None:
         """Go to the caller, or to what was interrupted; how, or None at the end."""
         pc, self.exception, self.reached = self.pc, None, False
-        at = pc - 1 if not self.exact and behind_call(self.memory, pc, self.thumb) else pc
+        at = self.place
         rule = self.tables.find(at)
         start = self.start_of(at, rule)
-        if start in self.handlers:
-            return self._out_of_handler(start, rule)
-        if self.tables.of_kernel:
+        handler = self.handlers.of(start, self.state.mode)
+        if handler in self.handlers.numbers:
+            return self._out_of_handler(handler)
+        if self.tables.of_kernel(at):
             user = user_registers(self.session, self.state, at)
             if user is not None:
                 return self._interrupted(user)
-            if rule is not None and rule.code is None and not self.exact:
-                return None
+            if rule is not None and (rule.code is None or self.exact):
+                entry, before = entered(self.session, self.state, at)
+                if before is not None:
+                    return self._interrupted(before)
+                if rule.code is None and (entry or not self.exact):
+                    return None
+                if rule.code is None:
+                    return self._by_entry(start, calls=False)
+        if self.exact and self.memory.read(pc, 2) is None and (how := self._by_lr()):
+            return how  # a call of no code
         if self.exact:
-            return (
-                self._by_exit(rule, calls=False)
-                or self._by_entry(start, calls=False)
-                or self._by_rule(rule, at)
-                or self._by_exit(rule, calls=True)
-                or self._by_entry(start, calls=True)
-                or self._by_convention()
-            )
+            found = self._by_exit(calls=False) or self._by_entry(start, calls=False)
+            if found is not None:
+                return found
         return (
             self._by_rule(rule, at)
-            or self._by_exit(rule, calls=True)
             or self._by_entry(start, calls=True)
+            or self._by_exit(calls=True)
+            or self._by_exit(calls=True, exception=True)
             or self._by_convention()
         )
 
@@ -135,15 +155,14 @@ class _Walk:
             return self._interrupted(Interrupted(kernel_exception(self.session, at), state, pc, 0))
         return self._to(state, pc, "exidx") if pc > 1 else None
 
-    def _exit(self, rule: Rule | None, *, calls: bool) -> Exit | None:
-        inside = None if rule is None else range(rule.start, rule.end)
-        return exit_of(self.state, self.pc, self.thumb, calls=calls, inside=inside)
+    def _exit(self, *, calls: bool) -> Exit | None:
+        return exit_of(self.state, self.pc, self.thumb, calls=calls, inside=self.inside)
 
-    def _by_exit(self, rule: Rule | None, *, calls: bool) -> str | None:
-        found = self._exit(rule, calls=calls)
-        if found is None:
+    def _by_exit(self, *, calls: bool, exception: bool = False) -> str | None:
+        found = self._exit(calls=calls)
+        if found is None or found.exception is not exception:
             return None
-        if found.exception:
+        if exception:
             return self._interrupted(guess(found, self.memory))
         return self._to(found.state, found.pc, "code")
 
@@ -154,16 +173,22 @@ class _Walk:
         self.reached = known is not None
         if known is None or SP not in known or known.get(LR, 0) <= 1:
             return None
+        lr = known[LR]
+        if not self.sure and not behind_call(self.memory, lr & ~1, bool(lr & 1)):
+            return None
         state = self.state.copy()
         for number in (*range(4, 12), SP):
             state.r[number] = known.get(number)
-        return self._to(state, known[LR], "code")
+        return self._to(state, lr, "code")
 
-    def _out_of_handler(self, start: int, rule: Rule | None) -> str | None:
-        known = entry_of(self.state, self.pc, self.thumb, start, calls=True, exact=self.exact)
-        leave = self._exit(rule, calls=True)
+    def _out_of_handler(self, start: int) -> str | None:
+        numbers = self.handlers.numbers[start]
+        modes = [MODE_OF[number] for number in numbers if number in MODE_OF]
+        mode = self.state.mode if self.state.mode in modes or not modes else modes[0]
+        known = entry_of(self.state, self.pc, self.thumb, start, calls=True, exact=self.exact, mode=mode)
+        leave = self._exit(calls=True)
         ifar = self.session.registers.get("ifar")
-        return self._interrupted(interrupted(self.state, self.handlers[start], known, leave, ifar))
+        return self._interrupted(interrupted(self.state, numbers, known, leave, ifar))
 
     def _by_convention(self) -> str | None:
         """By frame pointer and LR, unless the function's code shows that it kept neither."""
@@ -212,11 +237,15 @@ def frames(session: Session, limit: int = 64) -> Iterator[Frame]:
     if state is None:
         return
     walk = _Walk(session, memory, state, bool(known.get("cpsr", 0) & _CPSR_T))
-    yield Frame(walk.pc, walk.sp or 0, "pc", calls=False)
+    yield Frame(walk.pc, walk.sp or 0, "pc", inside=walk.place)
     seen = {(walk.pc, walk.sp)}
     for _ in range(limit - 1):
         how = walk.outward()
-        if how is None or (walk.pc, walk.sp) in seen or walk.sp is None:
+        if how is None or walk.sp is None:
+            return
+        again = (walk.pc, walk.sp) in seen
+        if not again or walk.exception is not None:
+            yield Frame(walk.pc, walk.sp, how, walk.exception, inside=walk.place)
+        if again:  # as a vector that cannot be fetched
             return
         seen.add((walk.pc, walk.sp))
-        yield Frame(walk.pc, walk.sp, how, walk.exception, calls=not walk.exact)

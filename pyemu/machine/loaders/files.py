@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pyemu.config import UserError, format_size
@@ -11,7 +12,11 @@ def read_file(path: str | Path, limit_bytes: int, what: str) -> bytes:
     """The content of a file of at most ``limit_bytes``; ``what`` names it in errors ("initrd")."""
     try:
         with Path(path).open("rb") as file:
-            data = file.read(limit_bytes + 1)
+            # A read of more than there is would allocate it all the same.
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, limit_bytes) + 1)
+            if len(data) > size:  # a pipe, or a file that grows
+                data += file.read(limit_bytes + 1 - len(data))
     except OSError as error:
         raise UserError(f"{path}: cannot read the {what}: {error.strerror or error}") from None
     if len(data) > limit_bytes:

@@ -29,12 +29,12 @@ from tests.fuzz.campaign import HANG_SECONDS, Campaign, Report
 from tests.fuzz.debugger.fuzzer import Fuzzer
 
 SHARES = {
-    "packet": 300,
+    "packet": 320,
     "conversation": 80,
-    "line": 330,
+    "line": 340,
     "core": 90,
     "image": 30,
-    "snapshot": 50,
+    "snapshot": 20,
     "registers": 50,
     "symbols": 30,
     "translate": 35,

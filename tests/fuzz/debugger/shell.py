@@ -221,7 +221,8 @@ class Shell(Fuzzer):
         if kind == 1:
             return rng.choice(("", ".", "/nowhere", "/dev/null", "a\tb", "x" * 300))
         name = rng.choice(likely)
-        return str(self.files.get(f"bad-{name}" if rng.randrange(4) == 0 else name, self.out))
+        known = f"bad-{name}" if rng.randrange(4) == 0 else name
+        return str(self.files.get(known, self.directory / "missing"))
 
     def _target_options(self, rng: random.Random) -> list[str]:
         options: list[str] = []
