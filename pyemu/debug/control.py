@@ -84,7 +84,10 @@ class WatchHit:
 
 @dataclass(frozen=True)
 class TableWrite:
-    """A store to a table by the instruction at ``pc``, which came after ``insns`` others; LR was ``lr``."""
+    """A store to a table by the instruction at ``pc``, which came after ``insns`` others; LR was ``lr``.
+
+    ``function``: the number of that of a Kernel model that stored for the instruction, plus 1; 0: none did.
+    """
 
     insns: int
     cpu: int
@@ -95,6 +98,7 @@ class TableWrite:
     size: int
     old: int
     new: int
+    function: int = 0
 
 
 @dataclass(frozen=True)
@@ -334,9 +338,8 @@ class Control:
             at = first[0] + count
             for w in out[0:count]:
                 if w.pa < pa + size and pa < w.pa + w.size:
-                    found.append(
-                        TableWrite(w.insns, w.cpu, w.pc, w.lr, w.va, w.pa, w.size, w.old_value, w.new_value)
-                    )
+                    values = w.insns, w.cpu, w.pc, w.lr, w.va, w.pa, w.size, w.old_value, w.new_value
+                    found.append(TableWrite(*values, w.function))
         return found
 
     def last_write(self, pa: int) -> LastWrite | None:

@@ -134,3 +134,24 @@ def test_with_a_cycle_model_there_is_no_way_back_and_it_is_said(program: Open) -
     session.execute("c 1000")
     with pytest.raises(UserError, match="with a cycle model"):
         session.execute("rs")
+
+
+def test_history_names_what_the_model_stored_for_which_instruction(program: Open) -> None:
+    session = program("cow")
+    session.execute("b main")
+    main = session.execute("c").place.pc
+    while not session.target.kernel.stats["faults_cow"]:
+        session.execute("s")
+    found = session.execute("history sp").descriptors
+    assert all(each.now.startswith(f"{each.writes[-1].write.new:#x} ") for each in found if each.writes)
+    functions = [each.function for each in found[-1].writes]
+    assert functions[-1] == "do_wp_page"
+    assert "copy_pte_range" in functions
+    assert " in do_wp_page: " in "\n".join(session.execute("history sp").lines)
+    insns = [each.write.insns for each in found[-1].writes]
+    assert insns == sorted(insns)
+    session.execute("rc")
+    assert session.registers["pc"] == main
+    assert "do_wp_page" not in [
+        each.function for d in session.execute("history sp").descriptors for each in d.writes
+    ]
