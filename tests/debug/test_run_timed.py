@@ -11,13 +11,11 @@ import pytest
 
 from pyemu.config import MIB, MachineConfig
 from pyemu.debug.control import Control, Watch
-from pyemu.machine import Machine, StopReason
+from pyemu.machine import Machine
 from pyemu.mmu import TlbArray
-from pyemu.timing import read_core
-from tests.debug.bring_up import bring_up, controlled, thumb_machine
+from tests.debug.bring_up import controlled
 from tests.debug.test_run_stops import state
-from tests.machine.oracle.guests import make
-from tests.machine.traps.guest import ELF, LOG, Guest, subs
+from tests.machine.traps.guest import ELF
 
 
 def billed(machine: Machine) -> Any:
