@@ -27,7 +27,7 @@ CHECKPOINT_INSNS = 4 * SLICE_INSNS
 MAX_CHECKPOINTS = 256
 MAX_CHECKPOINT_BYTES = 512 << 20
 TABLE_WRITES = 1 << 18
-_LEAVE, _THROUGH = lib.PE_RUN_LEAVE, lib.PE_RUN_THROUGH
+_LEAVE, _THROUGH, _HOLD = lib.PE_RUN_LEAVE, lib.PE_RUN_THROUGH, lib.PE_RUN_HOLD
 _BATCH = 4096
 _BY_DEBUGGER = (StopReason.BREAKPOINT, StopReason.STEP, StopReason.WATCHPOINT, StopReason.POSITION)
 
@@ -269,8 +269,10 @@ class Control:
         run.flags = flags
         while True:
             run.max_insns = SLICE_INSNS - executed % SLICE_INSNS
-            if max_insns is not None:
-                run.max_insns = min(run.max_insns, max_insns - done)
+            run.flags &= ~_HOLD
+            if max_insns is not None and max_insns - done < run.max_insns:
+                run.max_insns = max_insns - done
+                run.flags |= _HOLD  # CPUs take the same turns when this is run again without the limit
             if self.machine.asked_to_stop():
                 native.reason, native.insns = lib.PE_STOP_REQUESTED, 0
             else:
