@@ -70,7 +70,6 @@ typedef struct pe_run {
 #define PE_STEP_ANY    0xffffffff
 #define PE_RUN_LEAVE   1 /* breakpoints at the instructions where the CPUs are now do not count */
 #define PE_RUN_THROUGH 2 /* no breakpoints and watchpoints count */
-#define PE_RUN_HOLD    4 /* where max_insns or pe_machine_stop ends the run, the next one goes on with the CPU's turn */
 
 typedef struct pe_stop {
     pe_stop_reason reason;

@@ -174,20 +174,19 @@ static void slice_begins(pe_machine *m, pe_cpu *cpu, uint32_t running)
 static bool stopped_by_debugger(const pe_machine *m)
 {
     const pe_stop_reason reason = m->stop.reason;
-    return m->stopping && (reason == PE_STOP_BREAKPOINT || reason == PE_STOP_STEP || reason == PE_STOP_WATCHPOINT ||
-                           reason == PE_STOP_POSITION);
+    return m->stop_request || (m->stopping && (reason == PE_STOP_BREAKPOINT || reason == PE_STOP_STEP ||
+                                               reason == PE_STOP_WATCHPOINT || reason == PE_STOP_POSITION));
 }
 
-/* Whether the turn goes on with the next run: the debugger broke it off, or the end of the run did.  Tasks of a host of
- * programs take turns by it, so there a run that ends is never the end of a turn. */
+/* Whether the turn goes on with the next run: the debugger broke it off.  Tasks of a host of programs take turns by it,
+ * so there the end of a run breaks it off too. */
 static bool turn_is_broken_off(const pe_machine *m, const pe_cpu *cpu)
 {
-    const bool holds = m->hosted.take || m->run_flags & PE_RUN_HOLD;
     const bool run_is_over = m->stop_request || run_total_insns(m) >= m->run_limit;
     if (cpu->power != CPU_ON || cpu->end == END_YIELD) {
         return false;
     }
-    if (holds && run_is_over && !m->stopping && cpu->insns < m->slice_deadline) {
+    if (m->hosted.take && run_is_over && !m->stopping && cpu->insns < m->slice_deadline) {
         return true;
     }
     return stopped_by_debugger(m) && (m->hosted.take || cpu->held.on || !run_past_plan(cpu));
