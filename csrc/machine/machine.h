@@ -480,6 +480,8 @@ bool watch_fill(pe_cpu *cpu, uint32_t va, pe_access access, const pe_translation
 /* Accesses to watched pages come to this window, above any 40-bit address; what one there means. */
 #define DEBUG_WINDOW 0x30000000000ull
 uint64_t watch_address(const pe_cpu *cpu, uint64_t pa);
+/* Who hosts programs stores to a table. */
+void watch_host_store(pe_machine *machine, const pe_table_write *write);
 /* [pa, pa + len) is about to be written by the host. */
 void rewind_host_write(pe_machine *machine, uint64_t pa, uint64_t len);
 void rewind_forget(pe_machine *machine); /* all checkpoints */

@@ -229,9 +229,8 @@ class Forward:
             at = first[0] + count
             for w in out[0:count]:
                 if w.pa < pa + size and pa < w.pa + w.size:
-                    found.append(
-                        TableWrite(w.insns, w.cpu, w.pc, w.lr, w.va, w.pa, w.size, w.old_value, w.new_value)
-                    )
+                    values = w.insns, w.cpu, w.pc, w.lr, w.va, w.pa, w.size, w.old_value, w.new_value
+                    found.append(TableWrite(*values, w.function))
         return found
 
     def last_write(self, pa: int) -> LastWrite | None:

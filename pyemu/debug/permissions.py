@@ -45,6 +45,8 @@ def _linux_permission(case: Case) -> str:
         return ""
     if not case.user_address and not case.privileged:
         return ""
+    if not case.user_address:
+        return " Linux keeps its text and constants so (STRICT_KERNEL_RWX)." if bits.readonly else ""
     if bits.readonly:
         return (
             " Linux marks it read-only (RDONLY set): the fault copies the page if the VMA is writable, else "

@@ -13,7 +13,7 @@ from pyemu.debug.parameters import Flag, Option, Range, Word
 from pyemu.debug.registry import command
 from pyemu.debug.session import Session
 from pyemu.debug.tree import Tree, table_tree
-from pyemu.debug.words import kernel_size, memory_type
+from pyemu.debug.words import counted, kernel_size, memory_type
 from pyemu.mem import Memory
 from pyemu.mmu import Flag as LeafFlag
 from pyemu.mmu import MappedRange, Prot, Regime, mapped_ranges
@@ -97,8 +97,8 @@ class Listing(Ranges):
         lines += [f"---[ {name} ]---" for _, name in markers if self.whole]
         count = sum(each.descriptors for each in self.ranges)
         lines.append(
-            f"{self.title}: {self.mapped:#x} bytes ({self.mapped >> 10} KB) mapped by {count} leaves in "
-            f"{len(self.ranges)} ranges"
+            f"{self.title}: {self.mapped:#x} bytes ({self.mapped >> 10} KB) mapped by "
+            f"{counted(count, 'leaf', 'leaves')} in {counted(len(self.ranges), 'range')}"
         )
         if self.closed and any(each.prot_user for each in self.ranges):
             lines.append("kernel mode is kept from user addresses now: TTBCR.EPD0 (CONFIG_CPU_TTBR0_PAN)")
