@@ -26,7 +26,8 @@ from pyemu.config import MachineConfig, parse_memory
 from pyemu.debug import Session, open_target
 from pyemu.debug.commands.mmu_doctor import doctor_mmu
 from pyemu.debug.commands.run import reverse_step, step, step_over
-from pyemu.debug.commands.tables import alias, pt
+from pyemu.debug.commands.tables import pt
+from pyemu.debug.commands.tables_alias import alias
 from pyemu.debug.commands.translation import walk, why
 from pyemu.debug.control import Control, Watch
 from pyemu.debug.gdb.packets import Packet, PacketReader, frame
