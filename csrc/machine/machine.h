@@ -282,7 +282,8 @@ bool cpu_set_cp15(pe_cpu *cpu, cp15_reg reg, uint64_t value);
 bool register_is_constant(uint32_t index);
 
 /* ---- state.c ---- */
-/* As pe_machine_state_load; timed: the cycle model as timed_save kept it, NULL: it begins anew. */
+/* As pe_machine_state_load, for a caller that loads what a host of programs knows.  timed: the cycle model as
+ * timed_save kept it, NULL: it begins anew. */
 pe_status state_load(pe_machine *m, const void *buf, size_t size, const void *timed, pe_error *err);
 
 /* ---- fill.c: soft TLB and W^X ---- */

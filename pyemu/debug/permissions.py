@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyemu.debug.reasons import Case, Change, Reason
+from pyemu.debug.reasons import Case, Change, Reason, others
 from pyemu.mmu import Access, Fault
 
 __all__ = ["permission"]
@@ -129,7 +129,7 @@ def _edit(case: Case, clear: int, set_: int) -> str:
     width = 18 if case.regime.long_format else 10
     return (
         f"L{case.last.level}[{case.last.index}] @{case.last.descriptor_pa:#x} is {value:#0{width}x}, and "
-        f"{value & ~clear | set_:#0{width}x} would permit it"
+        f"{value & ~clear | set_:#0{width}x} would permit it{others(case)}"
     )
 
 

@@ -304,7 +304,13 @@ def _with_symbols(session: Session, text: str) -> str:
     return f"{text}  <{symbol}>" if symbol else text
 
 
-@command("sym", Word("name"), group="memory", example="sym main", aliases=("symbol",))
+@command(
+    "sym",
+    Word("name", offers=lambda session: session.symbols.addresses),
+    group="memory",
+    example="sym pc",
+    aliases=("symbol",),
+)
 def sym(session: Session, name: str) -> SymbolList:
     """The address of a symbol, or the symbol at an address; * stands for any text."""
     addresses = session.symbols.addresses
