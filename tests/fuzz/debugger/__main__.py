@@ -29,9 +29,9 @@ from tests.fuzz.campaign import HANG_SECONDS, Campaign, Report
 from tests.fuzz.debugger.fuzzer import Fuzzer
 
 SHARES = {
-    "packet": 320,
-    "conversation": 80,
-    "line": 340,
+    "packet": 330,
+    "conversation": 60,
+    "line": 350,
     "core": 90,
     "image": 30,
     "snapshot": 20,
