@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from pyemu.config import UserError
+from pyemu.debug import Session
 from pyemu.debug.dump import open_dump
 from pyemu.debug.dump.prstatus import CPU_NOTE
 from pyemu.debug.gdb.server import GdbServer, parse_endpoint
 from pyemu.debug.opening import open_target, read_symbols
+from pyemu.debug.prompt import completions
 from pyemu.machine.snapshot import END, MAGIC, META, STATE
 from tests.debug.cores import NAMES, RAM, REGISTERS, Load, make_core, note, prstatus
 from tests.debug.targets import dump_session
@@ -76,3 +78,14 @@ def test_an_address_that_is_none_is_a_line_of_a_system_map_that_is_refused(
 def test_a_host_whose_name_cannot_be_encoded_is_refused() -> None:
     with pytest.raises(UserError, match="gdb: cannot listen"):
         GdbServer(dump_session(dump("1G-svc")), *parse_endpoint("\udcff:0"))
+
+
+def test_a_dump_that_does_not_say_where_its_tables_are_has_registers_and_completion(tmp_path: Path) -> None:
+    path = tmp_path / "core"
+    path.write_bytes(make_core([Load(RAM, bytes(4096))], note(b"CORE", 1, prstatus())))
+    with Session(open_target(path)) as session:
+        assert session.execute("regs pc").values == {"pc": REGISTERS[15]}
+        assert "pc" in completions(session, "walk p")
+        assert session.execute("cpu").cpus[0].pc == REGISTERS[15]
+        with pytest.raises(UserError, match="does not say where the page tables are"):
+            session.execute("walk 0")

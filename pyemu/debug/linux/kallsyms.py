@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pyemu.config import UserError
 from pyemu.debug.linux.kallsyms_tables import DIGITS, MAX_BEFORE, MAX_BEHIND, Tables, take_apart
 from pyemu.debug.linux.layout import LinuxLayout, layout_of
 from pyemu.machine.loaders.elf import Symbols
@@ -133,7 +134,10 @@ class GuestSymbols:
         target, machine = self._session.target, self._session.target.machine
         insns = 0 if machine is None else machine.stats().insns
         cpus = [self._session.cpu, *range(target.cpus)]
-        regimes = dict.fromkeys(target.regime(cpu) for cpu in cpus)
+        try:
+            regimes = dict.fromkeys(target.regime(cpu) for cpu in cpus)
+        except UserError:  # a dump that does not say where its tables are
+            return
         if self._asked == (insns, *regimes):
             return
         self._asked = (insns, *regimes)

@@ -82,8 +82,9 @@ _FORMATS = ("x", "d", "u", "o", "t", "c", "s", "a", "i", "b", "h", "w", "g", "p"
 
 
 @cache
-def _commands() -> list[Command]:
-    return sorted(set(commands().values()), key=lambda each: each.name)
+def _commands(can: Capability = ~Capability.NONE) -> list[Command]:
+    """Those that a target of such capabilities carries out."""
+    return sorted({each for each in commands().values() if each.needs in can}, key=lambda each: each.name)
 
 
 @cache
@@ -152,7 +153,7 @@ def _word(rng: random.Random, session: Session, parameter: Parameter, files: lis
 
 def random_line(rng: random.Random, session: Session, files: list[str]) -> str:
     """One line: mostly right, or nearly."""
-    command = rng.choice(_commands())
+    command = rng.choice(_commands(session.target.capabilities) if rng.randrange(8) else _commands())
     name = rng.choice((command.name, command.name, *command.aliases))
     kind = rng.randrange(16)
     if kind == 0:
