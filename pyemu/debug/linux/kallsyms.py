@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pyemu.config import UserError
+from pyemu.config import UserError, printable
 from pyemu.debug.linux.kallsyms_tables import DIGITS, MAX_BEFORE, MAX_BEHIND, Tables, take_apart
 from pyemu.debug.linux.layout import LinuxLayout, layout_of
 from pyemu.machine.loaders.elf import Symbols
@@ -36,7 +36,7 @@ class Kallsyms(Symbols):
     def __init__(self, tables: Tables) -> None:
         super().__init__(None)
         self._tables = tables
-        self._tokens = [token.decode("ascii", "replace") for token in tables.tokens]
+        self._tokens = [printable(token.decode("ascii", "replace")) for token in tables.tokens]
 
     def __len__(self) -> int:
         return len(self._tables.addresses)
