@@ -48,6 +48,7 @@ typedef struct checkpoint {
     void *state;
     size_t state_bytes;
     void *hosted; /* state of who hosts programs; NULL: nobody does */
+    void *timed; /* the cycle model; NULL: none */
     suspension suspended;
     struct {
         held_block held;

@@ -281,6 +281,11 @@ bool cpu_set_cp15(pe_cpu *cpu, cp15_reg reg, uint64_t value);
 /* ---- registers.c ---- */
 bool register_is_constant(uint32_t index);
 
+/* ---- state.c ---- */
+/* As pe_machine_state_load, for a caller that loads what a host of programs knows.  timed: the cycle model as timed_save
+ * kept it, NULL: it begins anew. */
+pe_status state_load(pe_machine *m, const void *buf, size_t size, const void *timed, pe_error *err);
+
 /* ---- fill.c: soft TLB and W^X ---- */
 /* The engine numbers RAM in map order: two banks of flash, then RAM.  False: neither. */
 static inline bool fill_ram_offset(const pe_machine *m, uint64_t pa, uint64_t *offset)
@@ -478,10 +483,6 @@ uint64_t watch_address(const pe_cpu *cpu, uint64_t pa);
 /* [pa, pa + len) is about to be written by the host. */
 void rewind_host_write(pe_machine *machine, uint64_t pa, uint64_t len);
 void rewind_forget(pe_machine *machine); /* all checkpoints */
-
-/* ---- state.c ---- */
-/* pe_machine_state_load, where what a host of programs knows is loaded too. */
-pe_status state_load(pe_machine *machine, const void *buf, size_t size, pe_error *err);
 
 /* ---- psci.c, semihost.c ---- */
 void psci_call(pe_cpu *cpu);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
- * Checkpoints: the state of CPUs and devices, and of each page that is written after one its content of before.  No
- * page is writable in the soft TLB until its copy is in the log of the latest checkpoint. */
+ * Checkpoints: the state of CPUs, devices and cycle model, and of each page that is written after one its content of
+ * before.  No page is writable in the soft TLB until its copy is in the log of the latest checkpoint. */
 #include "machine/debug.h"
+#include "machine/timed/timed.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -62,6 +63,7 @@ static void free_checkpoint(checkpoint *c)
     free(c->pages);
     free(c->hosted);
     free(c->state);
+    free(c->timed);
     free(c);
 }
 
@@ -131,19 +133,41 @@ uint64_t pe_machine_exceptions(const pe_machine *m)
 
 /* ---- making one ---- */
 
+/* The model as it is without what is shown of it. */
+static size_t save_timed(pe_machine *m, checkpoint *c)
+{
+    if (!m->timed) {
+        return 0;
+    }
+    const bool shown = timed_hide(m);
+    const size_t bytes = timed_save(m, NULL);
+    c->timed = malloc(bytes);
+    if (c->timed) {
+        timed_save(m, c->timed);
+    }
+    if (shown) {
+        timed_show(m);
+    }
+    return bytes;
+}
+
 static checkpoint *take(pe_machine *m, pe_error *err)
 {
     checkpoint *c = calloc(1, sizeof *c);
-    const size_t bytes = pe_machine_state_save(m, NULL, 0, err);
+    size_t bytes = pe_machine_state_save(m, NULL, 0, err);
     if (c) {
         c->state = malloc(bytes);
+        c->state_bytes = bytes;
+        bytes += save_timed(m, c);
     }
-    if (!c || !c->state) {
-        free(c);
+    if (!c || !c->state || (m->timed && !c->timed)) {
+        if (c) {
+            free_checkpoint(c);
+        }
         pe_fail(err, PE_ERR_MEMORY, "no memory for a checkpoint");
         return NULL;
     }
-    c->state_bytes = pe_machine_state_save(m, c->state, bytes, err);
+    c->state_bytes = pe_machine_state_save(m, c->state, c->state_bytes, err);
     if (!c->state_bytes) {
         free_checkpoint(c);
         return NULL;
@@ -195,9 +219,6 @@ static void forget_saved(struct debug_machine *d, const checkpoint *c)
 
 pe_status pe_machine_checkpoint(pe_machine *m, uint64_t *id, pe_error *err)
 {
-    if (m->timed) {
-        return pe_fail(err, PE_ERR_STATE, "no checkpoints with a cycle model: they do not hold its caches");
-    }
     pe_status status = debug_new(m, err);
     status = status ? status : make_room(m, err);
     if (status != PE_OK) {
@@ -261,6 +282,10 @@ pe_status pe_machine_rewind(pe_machine *m, uint64_t id, pe_error *err)
         return status;
     }
     struct debug_machine *d = m->debug;
+    timed_hide(m);
+    if (m->timed) {
+        timed_forget_blocks(m);
+    }
     forget_saved(d, d->checkpoints[d->ncheckpoints - 1]);
     for (size_t i = d->ncheckpoints; i-- > at;) {
         put_back(m, d->checkpoints[i]);
@@ -271,7 +296,7 @@ pe_status pe_machine_rewind(pe_machine *m, uint64_t id, pe_error *err)
     checkpoint *c = d->checkpoints[at];
     d->ncheckpoints = at + 1;
     clear_log(c);
-    status = state_load(m, c->state, c->state_bytes, err);
+    status = state_load(m, c->state, c->state_bytes, c->timed, err);
     if (c->hosted) {
         m->hosted.load(m->hosted.context, c->hosted);
     }
@@ -280,6 +305,9 @@ pe_status pe_machine_rewind(pe_machine *m, uint64_t id, pe_error *err)
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         m->cpu[i]->held = c->cpu[i].held;
         m->cpu[i]->event = c->cpu[i].event;
+    }
+    if (status == PE_OK) {
+        timed_show(m);
     }
     return status;
 }

@@ -174,8 +174,9 @@ static void slice_begins(pe_machine *m, pe_cpu *cpu, uint32_t running)
 static bool stopped_by_debugger(const pe_machine *m)
 {
     const pe_stop_reason reason = m->stop.reason;
-    return m->stopping && (reason == PE_STOP_BREAKPOINT || reason == PE_STOP_STEP || reason == PE_STOP_WATCHPOINT ||
-                           reason == PE_STOP_POSITION);
+    return m->stop_request ||
+           (m->stopping && (reason == PE_STOP_BREAKPOINT || reason == PE_STOP_STEP || reason == PE_STOP_WATCHPOINT ||
+                            reason == PE_STOP_POSITION));
 }
 
 /* Whether the turn goes on with the next run: the debugger broke it off, or in front of a host of programs, whose

@@ -80,8 +80,12 @@ size_t pe_machine_state_save(pe_machine *m, void *buf, size_t size, pe_error *er
         .last_cpu = m->last_cpu,
         .in_bytes = (uint32_t)m->in.count,
     };
+    const bool shown = timed_hide(m); /* the counters go by what the guest has been billed */
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         pmu_sync(m->cpu[i]);
+    }
+    if (shown) {
+        timed_show(m);
     }
     void *at = put(buf, &header, sizeof header);
     at = put(at, &m->stats, sizeof m->stats);
@@ -170,15 +174,7 @@ static pe_status load_cpu(pe_machine *m, uint32_t index, const state_cpu *in, pe
     return status;
 }
 
-pe_status pe_machine_state_load(pe_machine *m, const void *buf, size_t size, pe_error *err)
-{
-    if (m->hosted.take) {
-        return pe_fail(err, PE_ERR_STATE, "a Kernel model serves this machine: the state does not hold what it knows");
-    }
-    return state_load(m, buf, size, err);
-}
-
-pe_status state_load(pe_machine *m, const void *buf, size_t size, pe_error *err)
+pe_status state_load(pe_machine *m, const void *buf, size_t size, const void *timed, pe_error *err)
 {
     state_header h;
     pe_status status = check_header(m, buf, size, &h, err);
@@ -195,7 +191,7 @@ pe_status state_load(pe_machine *m, const void *buf, size_t size, pe_error *err)
     if (!cpu) {
         return pe_fail(err, PE_ERR_MEMORY, "no memory to load the state");
     }
-    status = timed_reset(m, err);
+    status = timed ? PE_OK : timed_reset(m, err);
     memcpy(&m->stats, at, sizeof m->stats);
     at += sizeof m->stats;
     for (uint32_t i = 0; status == PE_OK && i < h.ncpus; i++, at += cpu_bytes()) {
@@ -216,12 +212,23 @@ pe_status state_load(pe_machine *m, const void *buf, size_t size, pe_error *err)
     m->current = NULL;
     m->suspended.valid = false;
     m->started = true;
-    for (uint32_t i = 0; i < h.ncpus; i++) {
-        pmu_resume(m->cpu[i]);
-    }
     fill_drop_code(m, m->config.ram_base, m->config.ram_size);
     fill_drop_code(m, 0, 2ull * BOARD_FLASH_SIZE);
     fill_flush_all(m);
+    if (timed) {
+        timed_load(m, timed);
+    }
+    for (uint32_t i = 0; i < h.ncpus; i++) {
+        pmu_resume(m->cpu[i]);
+    }
     gic_refresh(m);
     return PE_OK;
+}
+
+pe_status pe_machine_state_load(pe_machine *m, const void *buf, size_t size, pe_error *err)
+{
+    if (m->hosted.take) {
+        return pe_fail(err, PE_ERR_STATE, "a Kernel model serves this machine: the state does not hold what it knows");
+    }
+    return state_load(m, buf, size, NULL, err);
 }

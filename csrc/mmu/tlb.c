@@ -420,3 +420,17 @@ void pe_tlb_read_stats(const pe_tlb *tlb, pe_tlb_stats *out)
 {
     *out = tlb->stats;
 }
+
+void tlb_parts(archive *a, pe_tlb *tlb)
+{
+    for (size_t i = 0; i < 3; i++) {
+        tlb_array_parts(a, &tlb->micro[i]);
+    }
+    tlb_array_parts(a, &tlb->main);
+    archive_part(a, tlb->walk, tlb->walk ? tlb->walk_params.cache_entries * sizeof *tlb->walk : 0);
+    ARCHIVE(a, tlb->walk_clock);
+    ARCHIVE(a, tlb->asid);
+    ARCHIVE(a, tlb->ordinal);
+    ARCHIVE(a, tlb->stale);
+    ARCHIVE(a, tlb->stats);
+}

@@ -36,6 +36,9 @@ static inline pe_tlb_array tlb_array_of(const pe_tlb *tlb, pe_access access)
     return access == PE_WRITE && tlb->micro[PE_TLB_ARRAY_STORE].ways ? PE_TLB_ARRAY_STORE : PE_TLB_ARRAY_LOAD;
 }
 
+/* All that they hold and have counted; whether stale hits are looked for stays as it is. */
+void tlb_parts(archive *a, pe_tlb *tlb);
+
 /* The entry of the micro-TLB for an address, NULL: none.  Nobody asked. */
 static inline const pe_tlb_entry *tlb_peek(const pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access)
 {

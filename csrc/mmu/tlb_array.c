@@ -252,3 +252,20 @@ size_t tlb_array_list(const tlb_array *array, pe_tlb_entry *out, size_t max)
     }
     return n;
 }
+
+void tlb_array_parts(archive *a, tlb_array *array)
+{
+    const size_t n = array->params.entries, sets = n ? n / array->params.ways : 0;
+    archive_part(a, array->tags, n * sizeof *array->tags);
+    archive_part(a, array->masks, n * sizeof *array->masks);
+    archive_part(a, array->used, n * sizeof *array->used);
+    archive_part(a, array->next, sets * sizeof *array->next);
+    archive_part(a, array->entries, n * sizeof *array->entries);
+    archive_part(a, array->chain, array->chain ? n * sizeof *array->chain : 0);
+    ARCHIVE(a, array->recent);
+    ARCHIVE(a, array->valid);
+    ARCHIVE(a, array->count);
+    ARCHIVE(a, array->bucket);
+    ARCHIVE(a, array->random);
+    ARCHIVE(a, array->clock);
+}

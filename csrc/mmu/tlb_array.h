@@ -4,6 +4,7 @@
 #define PYEMU_MMU_TLB_ARRAY_H
 
 #include "pyemu.h"
+#include "archive.h"
 
 #define TLB_SIZES   6
 #define TLB_NONE    UINT32_MAX
@@ -91,6 +92,8 @@ uint32_t tlb_array_invalidate(tlb_array *array, pe_tlbi operation, uint32_t va, 
 /* Removes the pieces of an entry that left a larger TLB. */
 void tlb_array_drop_pieces(tlb_array *array, const pe_tlb_entry *entry);
 void tlb_array_drop_all(tlb_array *array);
+/* Its contents; not its parameters, nor who is told of changes. */
+void tlb_array_parts(archive *a, tlb_array *array);
 size_t tlb_array_list(const tlb_array *array, pe_tlb_entry *out, size_t max);
 
 #endif

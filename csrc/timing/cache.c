@@ -235,3 +235,13 @@ void pe_cache_read_stats(const pe_cache *cache, pe_cache_stats *out)
 {
     *out = cache->stats;
 }
+
+void cache_parts(archive *a, pe_cache *cache)
+{
+    const size_t sets = (size_t)cache->set_mask + 1;
+    archive_part(a, cache->lines, sets * cache->ways * sizeof *cache->lines);
+    archive_part(a, cache->recent, sets * sizeof *cache->recent);
+    archive_part(a, cache->next, sets * sizeof *cache->next);
+    ARCHIVE(a, cache->random);
+    ARCHIVE(a, cache->stats);
+}

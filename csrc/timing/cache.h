@@ -4,6 +4,7 @@
 #define PYEMU_TIMING_CACHE_H
 
 #include "pyemu.h"
+#include "archive.h"
 
 /* A way holds line number << LINE_FLAGS_SHIFT | flags.  No line has all bits set: lines are 16 bytes or more. */
 #define LINE_DIRTY       1u
@@ -44,6 +45,8 @@ static inline uint64_t *cache_find(pe_cache *cache, uint64_t line)
 
 /* The same without a change of order. */
 uint64_t *cache_peek(const pe_cache *cache, uint64_t line);
+/* What it holds and has counted. */
+void cache_parts(archive *a, pe_cache *cache);
 /* Puts a line in that is not here; returns the one that had to go, with its flags, or LINE_NONE. */
 uint64_t cache_fill(pe_cache *cache, uint64_t line, unsigned flags);
 /* Takes a line out; returns it with its flags, or LINE_NONE. */

@@ -287,3 +287,13 @@ pe_status pe_caches_read_stats(const pe_caches *caches, uint32_t cpu, pe_cache_l
     *out = cache->stats;
     return PE_OK;
 }
+
+void caches_parts(archive *a, pe_caches *caches)
+{
+    for (uint32_t cpu = 0; cpu < caches->ncpus; cpu++) {
+        cache_parts(a, &caches->l1i[cpu]);
+        cache_parts(a, &caches->l1d[cpu]);
+    }
+    cache_parts(a, &caches->l2);
+    ARCHIVE(a, caches->l2_by_cpu);
+}

@@ -15,6 +15,8 @@ struct pe_caches {
     pe_cache_stats l2_by_cpu[PE_MAX_CPUS]; /* of accesses that this CPU made; not of maintenance */
 };
 
+/* What all of them hold and have counted. */
+void caches_parts(archive *a, pe_caches *caches);
 uint32_t caches_load_slow(pe_caches *caches, uint32_t cpu, pe_cache *l1, uint64_t pa);
 uint32_t caches_store_slow(pe_caches *caches, uint32_t cpu, uint64_t pa);
 uint32_t caches_walk(pe_caches *caches, uint32_t cpu, uint64_t pa);

@@ -109,3 +109,14 @@ void pe_predictor_read_stats(const pe_predictor *predictor, pe_predictor_stats *
 {
     *out = predictor->stats;
 }
+
+void predictor_parts(archive *a, pe_predictor *p)
+{
+    archive_part(a, p->counters, ((size_t)p->counter_mask + 4) / 4);
+    ARCHIVE(a, p->history);
+    ARCHIVE(a, p->top);
+    ARCHIVE(a, p->valid);
+    ARCHIVE(a, p->returns);
+    ARCHIVE(a, p->targets);
+    ARCHIVE(a, p->stats);
+}

@@ -4,6 +4,7 @@
 #define PYEMU_TIMING_PREDICTOR_H
 
 #include "pyemu.h"
+#include "archive.h"
 
 #define HISTORY_MASK   0xfffu
 #define TARGET_ENTRIES 512u
@@ -21,6 +22,9 @@ struct pe_predictor {
     uint32_t targets[TARGET_ENTRIES];
     pe_predictor_stats stats;
 };
+
+/* What it has learnt and counted. */
+void predictor_parts(archive *a, pe_predictor *predictor);
 
 static inline uint32_t predictor_mixed(const pe_predictor *p, uint32_t address)
 {

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyemu.config import MachineConfig, UserError
+from pyemu.config import MachineConfig
 from pyemu.debug import control as control_module
 from pyemu.debug.control import Watch
 from pyemu.machine import Machine, StopReason
@@ -152,15 +152,6 @@ def test_the_way_back_stays_whole_when_checkpoints_are_thinned(monkeypatch: pyte
             if position >= control.checkpoints()[0][0]:
                 control.go_to(position)
                 assert state(machine) == wanted
-
-
-def test_with_a_cycle_model_there_is_no_way_back_and_it_says_so() -> None:
-    guest = bring_up()
-    session, control = controlled(arm_machine(guest, MachineConfig(16 << 20, timing="tlb")))
-    with session:
-        assert control.step().reason is StopReason.STEP
-        with pytest.raises(UserError, match="no way back with a cycle model"):
-            control.reverse_step()
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])

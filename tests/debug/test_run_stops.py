@@ -66,7 +66,7 @@ def test_a_run_that_is_stopped_and_stepped_is_the_same_to_the_last_bit(name: str
                 after = control.position
                 assert after.insns - before.insns + after.exceptions - before.exceptions >= 1
                 assert after.insns - before.insns <= 1
-        control.resume(budget - control.position.insns)
+        control.resume(total - control.position.insns)
         assert machine.console.read() == printed
         assert state(machine) == wanted
 

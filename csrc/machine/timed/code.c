@@ -154,6 +154,12 @@ static timed_code *keep_running(timed_cpu *c, const timed_code *code)
     return &c->orphan.code;
 }
 
+void timed_empty_page(timed_page *page)
+{
+    memset(page->at, 0, sizeof page->at);
+    page->code.count = page->detail.count = page->extra.count = page->access.count = 0;
+}
+
 void timed_drop_code(pe_machine *m, uint64_t page)
 {
     timed_page *blocks = m->timed->pages[page];
@@ -172,8 +178,7 @@ void timed_drop_code(pe_machine *m, uint64_t page)
             c->parked = keep_running(c, c->parked);
         }
     }
-    memset(blocks->at, 0, sizeof blocks->at);
-    blocks->code.count = blocks->detail.count = blocks->extra.count = blocks->access.count = 0;
+    timed_empty_page(blocks);
 }
 
 void timed_free_code(timed_machine *t)

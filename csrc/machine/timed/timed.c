@@ -232,6 +232,7 @@ void timed_end_slice(pe_machine *m)
     const uint64_t rest = (uint64_t)(slice_parts(m) % parts_of_unit(t));
     m->time += timed_slice_time(m);
     t->time_rest = rest;
+    timed_gather(m->current->timed); /* the next CPU counts its runs of the same blocks */
 }
 
 /* ---- the interface ---- */

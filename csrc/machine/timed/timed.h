@@ -211,9 +211,18 @@ void timed_pass(pe_cpu *cpu, bool held);
 void timed_show(pe_machine *machine);
 bool timed_hide(pe_machine *machine);
 
+/* ---- keep.c ---- */
+/* Everything, for a checkpoint; returns the bytes.  NULL: only measures it.  The bill must not be shown. */
+size_t timed_save(pe_machine *machine, void *buf);
+/* Back to what was saved of the same machine, whose memory is as it was. */
+void timed_load(pe_machine *machine, const void *buf);
+/* Memory changes everywhere: nothing is known of its code, and no block is held. */
+void timed_forget_blocks(pe_machine *machine);
+
 /* ---- code.c ---- */
 timed_code *timed_find_code(pe_cpu *cpu, uint32_t va, uint32_t size);
 void timed_drop_code(pe_machine *machine, uint64_t page); /* an engine RAM page */
+void timed_empty_page(timed_page *page);
 void timed_free_code(timed_machine *timed);
 
 /* ---- tlb.c ---- */

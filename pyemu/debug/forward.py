@@ -1,0 +1,239 @@
+"""Runs the machine of a session forward: breakpoints, watchpoints, single steps, stores to tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pyemu.config import UserError
+from pyemu.debug.records import Halt, LastWrite, Position, TableWrite, Watch, WatchHit
+from pyemu.machine.machine import SLICE_INSNS
+from pyemu.machine.stop import Stop, StopReason
+from pyemu.native import check, error, ffi, lib
+
+if TYPE_CHECKING:
+    from pyemu.debug.session import Session
+    from pyemu.machine import Machine
+
+__all__ = ["LEAVE", "THROUGH", "Forward"]
+
+TABLE_WRITES = 1 << 18
+LEAVE, THROUGH = lib.PE_RUN_LEAVE, lib.PE_RUN_THROUGH
+_BATCH = 4096
+
+
+class Forward:
+    """What of :class:`~pyemu.debug.control.Control` needs no way back."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.machine: Machine = session.machine
+        self.points: dict[int, int | Watch] = {}
+        self._numbers = 0
+        self.ended: Halt | None = None
+        err = error()
+        check(lib.pe_machine_record_tables(self.machine.handle, TABLE_WRITES, err), err)
+        self.recorded_from = self.position
+        session.last_write = self.last_write
+
+    def _passed(self, executed: int) -> None:
+        """A slice of a run is over, after so many instructions since the machine's start."""
+
+    # ---- where it is ----
+
+    @property
+    def position(self) -> Position:
+        """Where the run is now."""
+        handle = self.machine.handle
+        return Position(self.machine.stats().insns, lib.pe_machine_exceptions(handle))
+
+    def pc(self, cpu: int) -> int:
+        """The address of the instruction that a CPU executes next."""
+        return self.machine.cpus[cpu].regs["pc"]
+
+    # ---- breakpoints and watchpoints ----
+
+    @property
+    def breakpoints(self) -> list[int]:
+        """Addresses of the breakpoints."""
+        return [point for point in self.points.values() if isinstance(point, int)]
+
+    @property
+    def watches(self) -> list[Watch]:
+        """The watchpoints."""
+        return [point for point in self.points.values() if isinstance(point, Watch)]
+
+    def number(self, point: int | Watch) -> int | None:
+        """The number of a breakpoint (its address) or a watchpoint."""
+        return next((number for number, each in self.points.items() if each == point), None)
+
+    def add(self, point: int | Watch) -> int:
+        """Stop before the instruction at a virtual address, or behind each that reaches watched memory.
+
+        Returns the number of the point, which stays that of one that is there already.
+        """
+        known = self.number(point)
+        if known is not None:
+            return known
+        err = error()
+        if isinstance(point, Watch):
+            check(lib.pe_machine_watch_add(self.machine.handle, point.native(), err), err)
+        else:
+            check(lib.pe_machine_break_add(self.machine.handle, point, err), err)
+        self._numbers += 1
+        self.points[self._numbers] = point
+        return self._numbers
+
+    def remove(self, point: int | Watch) -> None:
+        """Take a breakpoint or a watchpoint away; nothing where there is none."""
+        number = self.number(point)
+        if number is None:
+            return
+        err = error()
+        if isinstance(point, Watch):
+            check(lib.pe_machine_watch_remove(self.machine.handle, point.native(), err), err)
+        else:
+            check(lib.pe_machine_break_remove(self.machine.handle, point, err), err)
+        del self.points[number]
+
+    @contextmanager
+    def temporary_break(self, address: int) -> Iterator[None]:
+        """A breakpoint for a while; nothing where there is one already."""
+        if self.number(address) is not None:
+            yield
+            return
+        self.add(address)
+        try:
+            yield
+        finally:
+            self.remove(address)
+            self._numbers -= 1
+
+    # ---- on ----
+
+    def resume(self, max_insns: int | None = None) -> Halt:
+        """Run on until something stops the guest; breakpoints where it is now do not count."""
+        self._need_life()
+        return self.halted(self._run(LEAVE, max_insns=max_insns))
+
+    def step(self, cpu: int | None = None) -> Halt:
+        """One instruction of a CPU (None: of that whose turn it is), or one entry of an exception.
+
+        Where it is another CPU's turn, that one runs first; a CPU that waits is waited for.
+        """
+        self._need_life()
+        return self.halted(self._run(LEAVE, step=lib.PE_STEP_ANY if cpu is None else cpu + 1))
+
+    def slice(self, step: int | None = None) -> Halt | None:
+        """Run on for a few milliseconds, or until a CPU has made a ``step``; None when that is not over."""
+        self._need_life()
+        stop = self._run(LEAVE, max_insns=SLICE_INSNS, once=True, step=0 if step is None else step + 1)
+        return None if stop.reason is StopReason.LIMIT else self.halted(stop)
+
+    def forward(self, max_insns: int, *, stop_when_idle: bool = False) -> Stop:
+        """A run that is recorded, as :meth:`~pyemu.machine.Machine.run` would do it."""
+        return self._run(LEAVE, max_insns=max_insns, stop_when_idle=stop_when_idle)
+
+    def _need_life(self) -> None:
+        if self.ended is not None:
+            raise UserError(f"the guest has ended ({self.ended.reason.name.lower()}): rs or rc goes back")
+
+    def _run(
+        self,
+        flags: int = 0,
+        *,
+        step: int = 0,
+        stop_at: int = 0,
+        max_insns: int | None = None,
+        once: bool = False,
+        quiet: bool = False,
+        stop_when_idle: bool = False,
+    ) -> Stop:
+        run, native, err = ffi.new("pe_run *"), ffi.new("pe_stop *"), error()
+        run.step, run.stop_when_idle, done = step, stop_when_idle, 0
+        executed = self.machine.stats().insns
+        limit = None if max_insns is None else executed + max_insns
+        run.stop_at = min((each for each in (stop_at, limit) if each), default=0)
+        run.flags = flags
+        while True:
+            run.max_insns = SLICE_INSNS - executed % SLICE_INSNS
+            if self.machine.asked_to_stop():
+                native.reason, native.insns = lib.PE_STOP_REQUESTED, 0
+            else:
+                check(lib.pe_machine_run(self.machine.handle, run, native, err), err)
+            run.flags &= ~LEAVE
+            done, executed = done + native.insns, executed + native.insns
+            native.insns = done
+            stop = Stop.from_native(native)
+            self._take_output(quiet)
+            if stop.reason is StopReason.REQUESTED:
+                self.machine.asked_to_stop()
+                if quiet:
+                    raise UserError(f"stopped on the way back, at {self.position.text}")
+            if stop.reason is StopReason.LIMIT and not quiet:
+                self._passed(executed)
+            if stop.reason is StopReason.POSITION and executed == limit:
+                return replace(stop, reason=StopReason.LIMIT)
+            if once or stop.reason not in (StopReason.LIMIT, StopReason.OUTPUT):
+                return stop
+
+    def _take_output(self, quiet: bool) -> None:
+        if not quiet:
+            self.machine.console.collect()
+            return
+        scratch = ffi.new("char[]", 1 << 16)
+        while lib.pe_machine_console_read(self.machine.handle, scratch, len(scratch)):
+            pass
+
+    def halted(self, stop: Stop) -> Halt:
+        """What a stop means; its CPU is the one that is looked at then."""
+        hit = self._hit() if stop.reason is StopReason.WATCHPOINT else None
+        halt = Halt(stop.reason, stop.cpu, self.pc(stop.cpu), stop.status, self.position, stop.insns, hit)
+        if halt.final:
+            self.ended = halt
+        self._session.select(stop.cpu)
+        return halt
+
+    def _hit(self) -> WatchHit | None:
+        out = ffi.new("pe_watch_hit *")
+        if not lib.pe_machine_watch_hit(self.machine.handle, out):
+            return None
+        w = out.watch
+        access = "r" * bool(w.access & lib.PE_WATCH_READ) + "w" * bool(w.access & lib.PE_WATCH_WRITE)
+        watch = Watch(w.address, w.size, access, bool(w.physical))
+        return WatchHit(
+            watch,
+            out.va,
+            out.pa,
+            out.pc,
+            out.cpu,
+            out.size,
+            bool(out.write),
+            out.old_value,
+            out.new_value,
+            out.insns,
+        )
+
+    # ---- what was written to tables ----
+
+    def table_writes(self, pa: int, size: int) -> list[TableWrite]:
+        """Recorded stores to [pa, pa + size), oldest first: to memory from which a walk had read before."""
+        out, first = ffi.new("pe_table_write[]", _BATCH), ffi.new("uint64_t *")
+        found, at = [], 0
+        while count := lib.pe_machine_table_writes(self.machine.handle, at, out, _BATCH, first):
+            at = first[0] + count
+            for w in out[0:count]:
+                if w.pa < pa + size and pa < w.pa + w.size:
+                    found.append(
+                        TableWrite(w.insns, w.cpu, w.pc, w.lr, w.va, w.pa, w.size, w.old_value, w.new_value)
+                    )
+        return found
+
+    def last_write(self, pa: int) -> LastWrite | None:
+        """The latest recorded store to a descriptor."""
+        writes = self.table_writes(pa, 8)
+        if not writes:
+            return None
+        return LastWrite(writes[-1].pc, self.machine.stats().insns - writes[-1].insns)
