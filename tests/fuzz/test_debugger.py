@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from pyemu.config import UserError
-from pyemu.debug.registry import commands, find
+from pyemu.debug.registry import commands
 from tests.conftest import ROOT
 from tests.fuzz.debugger.__main__ import SHARES, DebuggerCampaign, shares
-from tests.fuzz.debugger.lines import execute, keep_few_points, random_line
+from tests.fuzz.debugger.limits import ctrl_c_after
+from tests.fuzz.debugger.lines import execute, keep_few_points, line_of
 from tests.fuzz.debugger.worlds import WORLDS, make_world
 
 CASES = int(os.environ.get("PYEMU_FUZZ_DEBUGGER", "4000"))
@@ -36,26 +36,20 @@ def test_shares_add_up() -> None:
 
 def test_lines_reach_every_command(tmp_path: Path) -> None:
     """A generator that is refused at the door finds nothing."""
-    from tests.fuzz.debugger.limits import ctrl_c_after
-
-    missing = {each.name for each in commands().values()}
-    for number in range(400):
-        name = tuple(WORLDS)[number % len(WORLDS)]
-        _, session = make_world(random.Random(number), tmp_path, name)
+    missing = set(commands().values())
+    for number in range(8 * len(WORLDS)):
+        _, session = make_world(random.Random(number), tmp_path, tuple(WORLDS)[number % len(WORLDS)])
         with session:
-            for at in range(60):
-                rng = random.Random(f"reach/{number}/{at}")
-                line = random_line(rng, session, [])
-                ctrl_c_after(20)
-                try:
-                    if execute(session, line) == "accepted" and line.strip():
-                        missing.discard(find(line)[0].name)
-                except UserError:
-                    continue
+            here = {each for each in missing if each.needs in session.target.capabilities}
+            for each in sorted(here, key=lambda each: each.name):
+                for at in range(40):
+                    rng = random.Random(f"reach/{number}/{each.name}/{at}")
+                    ctrl_c_after(20)
+                    if execute(session, " ".join(line_of(rng, session, each, each.name, []))) == "accepted":
+                        missing.discard(each)
+                        break
                 keep_few_points(session)
-        if not missing:
-            return
-    assert not missing
+    assert not {each.name for each in missing}
 
 
 # ---- what watches the cases ----

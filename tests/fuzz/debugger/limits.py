@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pyemu.debug import control
+from pyemu.debug import control, forward
 from pyemu.native import lib
 from tests.fuzz.campaign import Finding
 
@@ -144,8 +144,8 @@ _COUNTED = _Counted()
 
 def ctrl_c_after(slices: int = SLICES) -> None:
     """From now on guests run so many slices, small ones, and then stop as by Ctrl-C; again in each case."""
-    control.lib = _COUNTED
-    control.SLICE_INSNS = SLICE_INSNS
-    control.CHECKPOINT_INSNS = 4 * SLICE_INSNS
+    forward.lib = _COUNTED
+    forward.SLICE_INSNS = SLICE_INSNS
+    control.CHECKPOINT_INSNS = dict.fromkeys(control.CHECKPOINT_INSNS, 4 * SLICE_INSNS)
     control.MAX_CHECKPOINT_BYTES = CHECKPOINT_BYTES
     _COUNTED.left = slices

@@ -22,7 +22,7 @@ from tests.fuzz.debugger.fuzzer import ACCEPTED, REFUSED, Fuzzer, one_line
 from tests.fuzz.debugger.limits import Guard, ctrl_c_after
 from tests.fuzz.debugger.worlds import make_world
 
-__all__ = ["Lines", "execute", "random_line"]
+__all__ = ["Lines", "execute", "line_of", "random_line"]
 
 _WORDS = (
     *(
@@ -169,6 +169,17 @@ def _word(rng: random.Random, session: Session, parameter: Parameter, files: lis
     return rng.choice((*_WORDS, *rng.choices(known, k=20)))
 
 
+def line_of(rng: random.Random, session: Session, command: Command, name: str, files: list[str]) -> list[str]:
+    """Words of a command, as its parameters take them."""
+    words = [name]
+    for parameter in command.parameters:
+        if not parameter.optional or rng.randrange(5) < 2:
+            words.append(_argument(rng, session, parameter, files))
+    if rng.randrange(12) == 0:
+        rng.shuffle(words)
+    return words
+
+
 def random_line(rng: random.Random, session: Session, files: list[str]) -> str:
     """One line: mostly right, or nearly."""
     command = rng.choice(_commands(session.target.capabilities) if rng.randrange(8) else _commands())
@@ -181,12 +192,7 @@ def random_line(rng: random.Random, session: Session, files: list[str]) -> str:
     elif kind == 2:
         words = ["help", name]
     else:
-        words = [name]
-        for parameter in command.parameters:
-            if not parameter.optional or rng.randrange(5) < 2:
-                words.append(_argument(rng, session, parameter, files))
-        if rng.randrange(12) == 0:
-            rng.shuffle(words)
+        words = line_of(rng, session, command, name, files)
     line = " ".join(words).replace(" /", "/" if rng.randrange(8) else " /", 1)
     if rng.randrange(4) == 0:
         for _ in range(rng.choice((1, 1, 1, 3, 8))):
