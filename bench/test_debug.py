@@ -31,6 +31,7 @@ from pyemu.debug.commands.translation import walk, why
 from pyemu.debug.control import Control, Watch
 from pyemu.debug.gdb.packets import Packet, PacketReader, frame
 from pyemu.debug.gdb.server import DEFAULT_HOST, GdbServer
+from pyemu.debug.opening import OpenOptions
 from pyemu.debug.render import as_json, as_text
 from pyemu.machine import Machine, StopReason
 from pyemu.mem import Memory
@@ -131,11 +132,20 @@ def test_steps(snapshot: Path, scoreboard: Scoreboard) -> None:
         row("n", step_over, 50, 1e-3)
         each = median(lambda: step(session, STEPS)) / STEPS
         scoreboard.value(f"a step of `s {STEPS}`", each, 1e-3, in_unit)
-        for million in (1, 15):
-            control.touched()
-            control.resume(million * 1_000_000)
-            row(f"rs, {million} million instructions behind a checkpoint", reverse_step, 1, None)
-            row("the next ones", reverse_step, 9, None)
+
+
+@pytest.mark.parametrize("timing", ["off", "tlb", "cache"])
+def test_back(snapshot: Path, timing: str, scoreboard: Scoreboard) -> None:
+    options = OpenOptions(timing=None if timing == "off" else timing)  # type: ignore[arg-type]
+    with Session(open_target(snapshot, options)) as session:
+        control = session.part(Control)
+        control.type(WORK)
+        control.resume(20_000_000)
+        control.touched()
+        control.resume(3_000_000)
+        what = f"rs, 3 million instructions behind a checkpoint, --timing {timing}"
+        scoreboard.value(what, median(lambda: as_text(reverse_step(session)), 1), None, in_unit)
+        scoreboard.value("the next ones", median(lambda: as_text(reverse_step(session)), 9), None, in_unit)
 
 
 class Gdb:

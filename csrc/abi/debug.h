@@ -41,7 +41,7 @@ typedef struct pe_table_write {
     uint8_t size; /* 1, 2, 4; 8: two stores of one instruction */
     uint8_t cpu;
     uint8_t privileged;
-    uint8_t reserved;
+    uint8_t function; /* of a Kernel model that stored, pe_kernel_function + 1; 0: the guest's own instruction */
 } pe_table_write;
 /* Keeps the latest `room` of them from now on; 0: no more.  Costs half a microsecond for each such store. */
 pe_status pe_machine_record_tables(pe_machine *machine, uint64_t room, pe_error *err);

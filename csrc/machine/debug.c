@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #define NEAR_INSNS 1024u /* more than any block has */
+#define UNMAPPED   UINT64_MAX
 
 pe_status debug_new(pe_machine *m, pe_error *err)
 {
@@ -180,9 +181,29 @@ static bool has_break(const pe_cpu *cpu, uint32_t first, uint32_t end)
     return false;
 }
 
+/* Whether the engine runs one instruction of an IT block now, or another that it may not stop in. */
+static bool runs_alone(const pe_cpu *cpu)
+{
+    return cpu->debug && (cpu->debug->alone || cpu->debug->in_it);
+}
+
 bool debug_looks_at_blocks(const pe_cpu *cpu)
 {
     return cpu->debug && (cpu->debug->armed || is_stepped(cpu));
+}
+
+static bool is_armed(const pe_cpu *cpu)
+{
+    const struct debug_cpu *c = cpu->debug;
+    return c->armed && c->hooked_va == cpu->held.start && c->hooked_size == cpu->held.size;
+}
+
+/* Whether the block that is about to begin was translated with hooks in it. */
+static bool is_hooked(const pe_cpu *cpu)
+{
+    const struct debug_cpu *c = cpu->debug;
+    return c->armed &&
+           (cpu->block_va - c->hooked_va <= c->hooked_size || c->hooked_va - cpu->block_va < cpu->block_size);
 }
 
 bool debug_holds(pe_cpu *cpu)
@@ -193,10 +214,13 @@ bool debug_holds(pe_cpu *cpu)
     const uint64_t left = left_until_stop(cpu);
     const bool it = run_begins_in_it(cpu) && (left != NEVER || has_break(cpu, cpu->block_va, cpu->block_va + 14));
     const bool within = it || (left && left != NEVER && run_count_insns(cpu, cpu->block_va, cpu->block_size) > left);
-    if (within && !cpu->debug->armed) {
+    const bool hooked = is_hooked(cpu);
+    const bool alone = (runs_alone(cpu) || cpu->debug->opened) && cpu->insns != cpu->start_insns; /* and that is over */
+    if (within && !hooked) {
         block_hold_whole(cpu);
     }
-    if (within || !left || cpu->debug->armed) {
+    cpu->debug->unhook |= hooked;
+    if (within || !left || hooked || alone) {
         cpu->end = END_STEP;
         return true;
     }
@@ -205,18 +229,12 @@ bool debug_holds(pe_cpu *cpu)
 
 bool debug_ends_exactly(pe_cpu *cpu)
 {
-    if (debug_new(cpu->machine, NULL) != PE_OK || cpu->debug->armed) {
+    if (debug_new(cpu->machine, NULL) != PE_OK || is_armed(cpu)) {
         return true;
     }
     cpu->debug->exact = true;
     cpu->end = END_STEP;
     return false;
-}
-
-/* Whether the engine runs one instruction of an IT block now, or another that it may not stop in. */
-static bool runs_alone(const pe_cpu *cpu)
-{
-    return cpu->debug && (cpu->debug->alone || cpu->debug->in_it);
 }
 
 /* Called at a breakpoint and at the few instructions before it, of which one may be an IT whose block holds it. */
@@ -286,24 +304,53 @@ bool debug_stops_at(pe_cpu *cpu, uint32_t pc)
         return true;
     }
     const bool stoppable = c && !(pc >= c->shadow_first && pc < c->shadow_end);
-    return stoppable && c->armed && run_insns_before(cpu, pc) >= c->stop_insns;
+    return stoppable && cpu->held.on && is_armed(cpu) && run_insns_before(cpu, pc) >= c->stop_insns;
 }
 
-static void arm(pe_cpu *cpu, bool wanted)
+/* What the engine has translated of a page, with hooks or without. */
+static void drop_translations(pe_cpu *cpu, uint64_t page)
 {
     const pe_engine *e = &cpu->machine->engine;
+    if (e->tb_invalidate_phys_range && page != UNMAPPED) {
+        e->tb_invalidate_phys_range(cpu->uc, page << 12, (page + 1) << 12);
+    } else {
+        e->ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TB_FLUSH, 0));
+    }
+}
+
+static uint64_t page_of(const pe_cpu *cpu, uint32_t va)
+{
+    pe_translation t;
+    uint64_t offset;
+    pe_translate(cpu->machine->mem, &cpu->regime, va, PE_READ, true, &t);
+    return !t.fault && fill_ram_offset(cpu->machine, t.pa, &offset) ? offset >> 12 : UNMAPPED;
+}
+
+static void disarm(pe_cpu *cpu)
+{
     struct debug_cpu *c = cpu->debug;
-    c->armed = wanted;
-    if (wanted == (c->step_hook != 0)) {
+    if (c->armed) {
+        cpu->machine->engine.hook_del(cpu->uc, c->step_hook);
+        drop_translations(cpu, c->hooked_page);
+        c->armed = false;
+    }
+}
+
+/* Hooks in the held block and behind it. */
+static void arm(pe_cpu *cpu)
+{
+    const held_block *h = &cpu->held;
+    struct debug_cpu *c = cpu->debug;
+    if (is_armed(cpu)) {
         return;
     }
-    if (wanted) {
-        e->hook_add(cpu->uc, &c->step_hook, UC_HOOK_CODE, (void *)(uintptr_t)step_hook, cpu, (uint64_t)1, (uint64_t)0);
-    } else {
-        e->hook_del(cpu->uc, c->step_hook);
-        c->step_hook = 0;
-    }
-    e->ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TB_FLUSH, 0)); /* blocks translated the other way */
+    disarm(cpu);
+    c->hooked_va = h->start;
+    c->hooked_size = h->size;
+    c->hooked_page = page_of(cpu, h->start);
+    c->armed = cpu->machine->engine.hook_add(cpu->uc, &c->step_hook, UC_HOOK_CODE, (void *)(uintptr_t)step_hook, cpu,
+                                             (uint64_t)h->start, (uint64_t)h->start + h->size) == UC_ERR_OK;
+    drop_translations(cpu, c->hooked_page);
 }
 
 /* An instruction that only moves PC and the IT state: IT, or one whose condition fails. */
@@ -360,7 +407,12 @@ bool debug_start(pe_cpu *cpu)
     if (held && (c->alone || (it && (left != NEVER || has_break(cpu, pc, pc + 14))))) {
         left = 1;
     }
-    arm(cpu, left != NEVER || (held && exact));
+    if (held && (left != NEVER || exact)) {
+        arm(cpu);
+    } else if (c->unhook || !is_stepped(cpu)) {
+        disarm(cpu);
+    }
+    c->unhook = false;
     c->shadow_first = c->shadow_end = 0;
     c->stop_insns = left == NEVER ? NEVER : cpu->insns + left;
     if (left == NEVER) {

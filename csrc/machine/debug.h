@@ -20,14 +20,17 @@ typedef struct open_page {
 } open_page;
 
 struct debug_cpu {
-    uc_hook step_hook;   /* 0: not there */
-    uint64_t stop_insns; /* with the hook: stop before the instruction of this count */
-    bool armed;
-    bool exact;     /* the engine ran beyond the held block: with the hook it will not */
-    bool alone;     /* one instruction for our own sake: a watched access, the rest of an IT block */
-    bool opened;    /* the instruction at hand may reach watched memory */
-    bool must_look; /* the fill was refused: the instruction at PC may reach watched memory */
-    uint64_t base;  /* insns + exceptions when the run began */
+    uc_hook step_hook;
+    bool armed;  /* the hook is there: in these bytes, and behind them */
+    bool unhook; /* it must go before a block in them begins */
+    uint32_t hooked_va, hooked_size;
+    uint64_t hooked_page; /* by engine RAM offset */
+    uint64_t stop_insns;  /* with the hook: stop before the instruction of this count */
+    bool exact;           /* the engine ran beyond the held block: with the hook it will not */
+    bool alone;           /* one instruction for our own sake: a watched access, the rest of an IT block */
+    bool opened;          /* the instruction at hand may reach watched memory */
+    bool must_look;       /* the fill was refused: the instruction at PC may reach watched memory */
+    uint64_t base;        /* insns + exceptions when the run began */
 
     /* A Thumb IT block: its instructions run one by one, each as the last of a block of one. */
     bool in_it;
@@ -48,7 +51,7 @@ typedef struct checkpoint {
     void *state;
     size_t state_bytes;
     void *hosted; /* state of who hosts programs; NULL: nobody does */
-    void *timed; /* the cycle model; NULL: none */
+    void *timed;  /* the cycle model; NULL: none */
     suspension suspended;
     struct {
         held_block held;

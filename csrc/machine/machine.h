@@ -282,8 +282,8 @@ bool cpu_set_cp15(pe_cpu *cpu, cp15_reg reg, uint64_t value);
 bool register_is_constant(uint32_t index);
 
 /* ---- state.c ---- */
-/* As pe_machine_state_load, for a caller that loads what a host of programs knows.  timed: the cycle model as timed_save
- * kept it, NULL: it begins anew. */
+/* As pe_machine_state_load, for a caller that loads what a host of programs knows.  timed: the cycle model as
+ * timed_save kept it, NULL: it begins anew. */
 pe_status state_load(pe_machine *m, const void *buf, size_t size, const void *timed, pe_error *err);
 
 /* ---- fill.c: soft TLB and W^X ---- */
@@ -480,6 +480,8 @@ bool watch_fill(pe_cpu *cpu, uint32_t va, pe_access access, const pe_translation
 /* Accesses to watched pages come to this window, above any 40-bit address; what one there means. */
 #define DEBUG_WINDOW 0x30000000000ull
 uint64_t watch_address(const pe_cpu *cpu, uint64_t pa);
+/* Who hosts programs stores to a table. */
+void watch_host_store(pe_machine *machine, const pe_table_write *write);
 /* [pa, pa + len) is about to be written by the host. */
 void rewind_host_write(pe_machine *machine, uint64_t pa, uint64_t len);
 void rewind_forget(pe_machine *machine); /* all checkpoints */

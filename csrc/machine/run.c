@@ -174,22 +174,22 @@ static void slice_begins(pe_machine *m, pe_cpu *cpu, uint32_t running)
 static bool stopped_by_debugger(const pe_machine *m)
 {
     const pe_stop_reason reason = m->stop.reason;
-    return m->stop_request ||
-           (m->stopping && (reason == PE_STOP_BREAKPOINT || reason == PE_STOP_STEP || reason == PE_STOP_WATCHPOINT ||
-                            reason == PE_STOP_POSITION));
+    return m->stop_request || (m->stopping && (reason == PE_STOP_BREAKPOINT || reason == PE_STOP_STEP ||
+                                               reason == PE_STOP_WATCHPOINT || reason == PE_STOP_POSITION));
 }
 
-/* Whether the turn goes on with the next run: the debugger broke it off, or in front of a host of programs, whose
- * tasks take turns by it, anything did. */
+/* Whether the turn goes on with the next run: the debugger broke it off.  Tasks of a host of programs take turns by it,
+ * so there the end of a run breaks it off too. */
 static bool turn_is_broken_off(const pe_machine *m, const pe_cpu *cpu)
 {
+    const bool run_is_over = m->stop_request || run_total_insns(m) >= m->run_limit;
     if (cpu->power != CPU_ON || cpu->end == END_YIELD) {
         return false;
     }
-    if (m->hosted.take) {
-        return stopped_by_debugger(m) || (!m->stopping && cpu->insns < m->slice_deadline);
+    if (m->hosted.take && run_is_over && !m->stopping && cpu->insns < m->slice_deadline) {
+        return true;
     }
-    return stopped_by_debugger(m) && (cpu->held.on || !run_past_plan(cpu));
+    return stopped_by_debugger(m) && (m->hosted.take || cpu->held.on || !run_past_plan(cpu));
 }
 
 static void slice_ends(pe_machine *m, pe_cpu *cpu)

@@ -100,8 +100,8 @@ static void note_hit(pe_cpu *cpu, const pe_watch_hit *hit)
 
 static bool goes_on(const pe_table_write *last, const pe_table_write *w)
 {
-    return last->size == 4 && w->size == 4 && last->pa + 4 == w->pa && !(last->pa & 7) && last->pc == w->pc &&
-           last->insns == w->insns && last->cpu == w->cpu;
+    return !w->function && last->size == 4 && w->size == 4 && last->pa + 4 == w->pa && !(last->pa & 7) &&
+           last->pc == w->pc && last->insns == w->insns && last->cpu == w->cpu;
 }
 
 static void record(struct debug_machine *d, const pe_table_write *w)
@@ -318,6 +318,13 @@ bool watch_fill(pe_cpu *cpu, uint32_t va, pe_access access, const pe_translation
 }
 
 /* ---- tables ---- */
+
+void watch_host_store(pe_machine *m, const pe_table_write *w)
+{
+    if (m->debug && m->debug->tables) {
+        record(m->debug, w);
+    }
+}
 
 void watch_note_tables(pe_cpu *cpu, uint32_t va)
 {

@@ -124,20 +124,32 @@ static void note_asid(pe_tlb *tlb, uint8_t asid)
     tlb->asid = asid;
 }
 
-const pe_tlb_entry *pe_tlb_lookup(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access, pe_tlb_result *result)
+static void note_lookup(pe_tlb *tlb, uint8_t asid, pe_access access)
 {
-    tlb_array *micro = &tlb->micro[tlb_array_of(tlb, access)];
     note_asid(tlb, asid);
     tlb->ordinal++;
     tlb->stats.lookups[access]++;
-    *result = (pe_tlb_result){.level = PE_TLB_MICRO};
-    uint32_t i = tlb_array_find(micro, va, asid);
-    if (i != TLB_NONE) {
-        return &micro->entries[i];
+}
+
+const pe_tlb_entry *pe_tlb_lookup(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access, pe_tlb_result *result)
+{
+    tlb_array *micro = &tlb->micro[tlb_array_of(tlb, access)];
+    const uint32_t i = tlb_array_find(micro, va, asid);
+    if (i == TLB_NONE) {
+        return tlb_lookup_main(tlb, va, asid, access, result);
     }
+    note_lookup(tlb, asid, access);
+    *result = (pe_tlb_result){.level = PE_TLB_MICRO};
+    return &micro->entries[i];
+}
+
+const pe_tlb_entry *tlb_lookup_main(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access, pe_tlb_result *result)
+{
+    tlb_array *micro = &tlb->micro[tlb_array_of(tlb, access)];
+    note_lookup(tlb, asid, access);
     tlb->stats.micro_misses[access]++;
-    result->cycles = micro->params.miss_cycles;
-    i = tlb_array_find(&tlb->main, va, asid);
+    *result = (pe_tlb_result){.cycles = micro->params.miss_cycles};
+    const uint32_t i = tlb_array_find(&tlb->main, va, asid);
     if (i != TLB_NONE) {
         pe_tlb_entry gone;
         result->level = PE_TLB_MAIN;

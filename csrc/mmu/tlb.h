@@ -47,6 +47,9 @@ static inline const pe_tlb_entry *tlb_peek(const pe_tlb *tlb, uint32_t va, uint8
     return i == TLB_NONE ? NULL : &micro->entries[i];
 }
 
+/* pe_tlb_lookup where that has none. */
+const pe_tlb_entry *tlb_lookup_main(pe_tlb *tlb, uint32_t va, uint8_t asid, pe_access access, pe_tlb_result *result);
+
 /* Whether a hit in the micro-TLB changes nothing in it, so that its owner may remember hits. */
 static inline bool tlb_hits_are_alike(const pe_tlb *tlb, pe_access access)
 {

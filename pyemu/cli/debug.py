@@ -24,7 +24,7 @@ the commands, `help walk` explains one.
 """
 EPILOG = f"""\
 TARGET may be a snapshot (pyemu boot --snapshot-at-exit), an image that pyemu boot runs, an ELF core of
-QEMU's dump-guest-memory, or with --regs or --find-pgd a raw image of memory.
+QEMU's dump-guest-memory, or a raw image of memory with --ram-base and with --regs or --find-pgd.
 
 --kernel without TARGET is a Kernel model alone, in which `spawn`, `mmap`, `touch`, `fork` and `kmap_local`
 make things happen; with one TARGET is a user program (as for pyemu run) before its first instruction.
@@ -38,6 +38,7 @@ examples:
   printf 'walk 0xc0008000\\nwhy 0 w user\\npt --kernel\\n' | pyemu debug booted.snap
   pyemu debug bringup.elf -c 'c 100000' -c 'doctor mmu'
   pyemu debug vmcore --find-pgd -c 'pt --kernel'
+  pyemu debug ram.bin --ram-base 0x40000000 --find-pgd -c 'walk 0xc0008000'
   pyemu debug --kernel --mem 4G -c spawn -c 'mmap 64K 0x10000000' -c 'gup 0x10000000 4 w'
   pyemu debug --kernel firmware/elf/hosted-cow.elf -c 'b main' -c c -c vma -c 'pt --user'
   pyemu debug --kernel --highpte --preempt-rt --force      what breaks, step by step: `gup`, `reports`

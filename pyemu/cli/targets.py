@@ -23,14 +23,20 @@ def add_target_arguments(parser: argparse.ArgumentParser, *, optional: bool = Fa
         help="a snapshot, an ELF core, a raw image of RAM, or an image to load",
     )
     group = parser.add_argument_group("what the target is")
-    group.add_argument("--regs", metavar="FILE.json", type=Path, help="translation registers of a dump")
+    group.add_argument(
+        "--regs",
+        metavar="FILE.json",
+        type=Path,
+        help='translation registers of a dump: {"sctlr": "0x30c5387d", "ttbcr": "0", "ttbr0": "0x40204059"}, '
+        "or with ttbr1, mair0, mair1, dacr and others too",
+    )
     group.add_argument(
         "--find-pgd",
         action="store_true",
-        help="guess the page tables of a dump, and say why (standard error)",
+        help="guess the page tables of a dump, say what and why (standard error), and take the first",
     )
     group.add_argument(
-        "--ram-base", metavar="ADDR", help="TARGET is an image of the RAM that begins there (0x40000000)"
+        "--ram-base", metavar="ADDR", help="TARGET is an image of the RAM that begins there, as at 0x40000000"
     )
     group.add_argument("--symbols", metavar="FILE", type=Path, help="an ELF file or a System.map")
     group.add_argument("--timing", choices=TIMINGS, help="of a snapshot or an image: see pyemu boot")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pyemu.debug.linux import LinuxLayout
 from pyemu.debug.permissions import permission
-from pyemu.debug.reasons import Case, Change, Reason, at, leaf
+from pyemu.debug.reasons import Case, Change, Reason, at, leaf, others
 from pyemu.debug.words import memory_type, prot_text, size_text
 from pyemu.mem import Memory
 from pyemu.mmu import Access, DescriptorKind, Fault, Flag, Regime, Step, Walk, walk
@@ -196,7 +196,7 @@ def _access_flag(case: Case) -> Reason:
     return Reason(
         False,
         f"faults: access flag, level {level}. {leaf(case, first=True)} has {name} = 0{why}; ARMv7 does not "
-        f"set it by hardware, setting it would pass this check.{linux}",
+        f"set it by hardware, setting it would pass this check{others(case)}.{linux}",
         (Change("descriptor", case.last.descriptor_pa, 0, bit),),
     )
 

@@ -117,7 +117,10 @@ class Forward:
     # ---- on ----
 
     def resume(self, max_insns: int | None = None) -> Halt:
-        """Run on until something stops the guest; breakpoints where it is now do not count."""
+        """Run on until something stops the guest, or exactly so many instructions.
+
+        Breakpoints where it is now do not count.
+        """
         self._need_life()
         return self.halted(self._run(LEAVE, max_insns=max_insns, keep=OUTPUT_BYTES))
 
@@ -233,9 +236,8 @@ class Forward:
             at = first[0] + count
             for w in out[0:count]:
                 if w.pa < pa + size and pa < w.pa + w.size:
-                    found.append(
-                        TableWrite(w.insns, w.cpu, w.pc, w.lr, w.va, w.pa, w.size, w.old_value, w.new_value)
-                    )
+                    values = w.insns, w.cpu, w.pc, w.lr, w.va, w.pa, w.size, w.old_value, w.new_value
+                    found.append(TableWrite(*values, w.function))
         return found
 
     def last_write(self, pa: int) -> LastWrite | None:

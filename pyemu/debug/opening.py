@@ -22,6 +22,7 @@ __all__ = ["OpenOptions", "open_kernel", "open_target"]
 
 _ELF_CORE = 4
 _MAX_SYMBOL_BYTES = 1 << 30
+_PLACEHOLDER = "The real System.map is in"  # what Debian puts there
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,14 @@ def read_symbols(path: Path) -> Symbols:
         words = line.split()
         try:
             address, name = _symbol_address(words[0]), words[2]
+            if any(not word.startswith("[") for word in words[3:]):  # a module's name may follow
+                raise ValueError
         except (IndexError, ValueError):
+            if _PLACEHOLDER in line:
+                raise UserError(
+                    f"{path}: this System.map is a placeholder, the package's -dbg has the real one; "
+                    "symbols of a Linux guest are also found in its memory, without --symbols"
+                ) from None
             raise UserError(
                 f"{path}: line {number} is no symbol: an ELF file or lines like `c0008000 T stext` have them"
             ) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pyemu.config import UserError, parse_size
@@ -117,7 +118,16 @@ class Size(Parameter):
 
 
 class Word(Parameter):
-    """One word as it is."""
+    """One word as it is; ``offers`` are the words to complete it with."""
+
+    def __init__(
+        self, name: str, *, optional: bool = False, offers: Callable[[Session], Iterable[str]] | None = None
+    ) -> None:
+        super().__init__(name, optional=optional)
+        self._offers = offers
+
+    def words(self, session: Session) -> list[str]:
+        return [] if self._offers is None else list(self._offers(session))
 
     def parse(self, session: Session, text: str) -> str:
         return text

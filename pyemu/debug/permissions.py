@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyemu.debug.reasons import Case, Change, Reason
+from pyemu.debug.reasons import Case, Change, Reason, others
 from pyemu.mmu import Access, Fault
 
 __all__ = ["permission"]
@@ -45,6 +45,8 @@ def _linux_permission(case: Case) -> str:
         return ""
     if not case.user_address and not case.privileged:
         return ""
+    if not case.user_address:
+        return " Linux keeps its text and constants so (STRICT_KERNEL_RWX)." if bits.readonly else ""
     if bits.readonly:
         return (
             " Linux marks it read-only (RDONLY set): the fault copies the page if the VMA is writable, else "
@@ -127,7 +129,7 @@ def _edit(case: Case, clear: int, set_: int) -> str:
     width = 18 if case.regime.long_format else 10
     return (
         f"L{case.last.level}[{case.last.index}] @{case.last.descriptor_pa:#x} is {value:#0{width}x}, and "
-        f"{value & ~clear | set_:#0{width}x} would permit it"
+        f"{value & ~clear | set_:#0{width}x} would permit it{others(case)}"
     )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pyemu.debug.descriptors import decode
 from pyemu.debug.linux import LinuxLayout, SoftwareBits, software_bits
 from pyemu.mem import Memory
-from pyemu.mmu import Access, Regime, Step, Walk
+from pyemu.mmu import Access, Flag, Regime, Step, Walk
 
-__all__ = ["Case", "Change", "Reason", "at", "leaf"]
+__all__ = ["Case", "Change", "Reason", "at", "leaf", "others"]
 
 
 @dataclass(frozen=True)
@@ -74,3 +74,9 @@ def leaf(case: Case, *, first: bool = False) -> str:
     """The last descriptor with its kind; ``first`` in its sentence."""
     kind = decode(case.regime, case.last).kind
     return f"{'The' if first else 'the'} {kind} {at(case.last, case.regime.long_format)}"
+
+
+def others(case: Case) -> str:
+    """What an edit of a leaf's descriptor has to do besides: large pages and supersections have 16."""
+    several = case.walk.result.flags & (Flag.LARGE | Flag.SUPERSECTION)
+    return ", in each of its 16 descriptors" if several else ""

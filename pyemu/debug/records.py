@@ -64,7 +64,10 @@ class WatchHit:
 
 @dataclass(frozen=True)
 class TableWrite:
-    """A store to a table by the instruction at ``pc``, which came after ``insns`` others; LR was ``lr``."""
+    """A store to a table by the instruction at ``pc``, which came after ``insns`` others; LR was ``lr``.
+
+    ``function``: the number of that of a Kernel model that stored for the instruction, plus 1; 0: none did.
+    """
 
     insns: int
     cpu: int
@@ -75,6 +78,7 @@ class TableWrite:
     size: int
     old: int
     new: int
+    function: int = 0
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,8 @@ class Session:
             pass
         if re.fullmatch(r"[0-9a-fA-F]{8}", text):
             return int(text, 16)
-        raise UserError(f"{text!r} is neither a number (0x...) nor a symbol nor a register")
+        hint = "" if self.target.symbols.addresses else "; no symbol is known: --symbols gives them"
+        raise UserError(f"{text!r} is neither a number (0x...) nor a symbol nor a register{hint}")
 
 
 def parse_number(text: str) -> int | None:

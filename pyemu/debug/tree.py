@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pyemu.debug.words import size_text
+from pyemu.debug.words import counted, size_text
 from pyemu.mem import Memory
 from pyemu.mmu import Flag, Regime, translate
 from pyemu.native import NativeError
@@ -47,7 +47,10 @@ class Table:
         where = f"{self.va:#010x}-{self.va + self.size - 1:#010x} ({size_text(self.size)})"
         if not self.readable:
             return f"{head}  {where}  outside memory"
-        return f"{head}  {where}  {self.leaves} leaves, {self.tables} tables, {self.invalid} invalid"
+        return (
+            f"{head}  {where}  {counted(self.leaves, 'leaf', 'leaves')}, {counted(self.tables, 'table')}, "
+            f"{self.invalid} invalid"
+        )
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pyemu.mmu import Access, Prot
 
 __all__ = [
     "access_text",
+    "counted",
     "kernel_size",
     "memory_type",
     "prot_text",
@@ -52,6 +53,11 @@ def _generic(half: int) -> str:
 def shareability_text(code: int) -> str:
     """SH[1:0] in words."""
     return _SHAREABILITY[code]
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """``"1 page"``, ``"2 pages"``"""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def size_text(size: int) -> str:

@@ -47,9 +47,8 @@ class Executed:
 class CpuBill:
     """One CPU. ``cycles`` are its clock; ``user`` and ``kernel`` have every category, and add up to it.
 
-    ``tlb`` counts lookups only where the model was asked: a load or store that hits in a micro-TLB is most
-    often not, but each miss is. ``l1i`` and ``l1d`` are None without modelled caches. ``branches`` are
-    (executed, mispredicted) by kind.
+    ``tlb`` counts lookups where the model was asked: of loads and stores those that miss their micro-TLB.
+    ``l1i`` and ``l1d`` are None without modelled caches. ``branches`` are (executed, mispredicted) by kind.
     """
 
     number: int

@@ -14,7 +14,7 @@ import pytest
 from pyemu.config import MachineConfig, parse_memory
 from pyemu.debug import LiveTarget, Session, open_target
 from pyemu.debug.commands.history import history
-from pyemu.debug.commands.tables import alias
+from pyemu.debug.commands.tables_alias import alias
 from pyemu.debug.commands.translation import walk
 from pyemu.debug.control import Control, Watch
 from pyemu.debug.dump import open_dump, write_core

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Completed
+from tests.conftest import ROOT, Completed, need_tool
 
 Run = Callable[..., Completed]
 COW = ROOT / "firmware/elf/hosted-cow.elf"
@@ -123,3 +126,40 @@ def test_a_mistake_is_one_line_with_status_2(
     assert (done.status, done.stdout) == (2, "")
     assert part in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_placeholder_of_a_system_map_is_recognized(run_pyemu: Run, tmp_path: Path) -> None:
+    (tmp_path / "map").write_text("ffffffff B The real System.map is in the linux-image-6.1-dbg package\n")
+    (tmp_path / "kallsyms").write_text("00010000 T _start\n00010004 t more\t[module]\n")
+    done = run_pyemu("debug", "--kernel", COW, "--symbols", tmp_path / "map", "-c", "where")
+    assert (done.status, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "a placeholder" in done.stderr
+    done = run_pyemu("debug", "--kernel", COW, "--symbols", tmp_path / "kallsyms", "-c", "sym more")
+    assert (done.status, "0x00010004" in done.stdout) == (0, True)
+
+
+def test_gdb_debugs_a_program_with_the_kernels_commands_and_back() -> None:
+    need_tool("gdb-multiarch", "gdb-multiarch")
+    command = [sys.executable, "-m", "pyemu", "debug", "--kernel", str(COW), "--gdb", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stderr is not None
+            match = re.search(r"target remote 127\.0\.0\.1:(\d+)", server.stderr.readline())
+            assert match
+            typed = ["set confirm off", f"target remote 127.0.0.1:{match[1]}", "break main", "continue",
+                     "monitor vma", "monitor gup main 1", "stepi 7", "reverse-stepi 2", "stepi 2",
+                     'printf "pc is %#x\\n", $pc', "monitor tasks", "continue"]  # fmt: skip
+            arguments = [word for each in typed for word in ("-ex", each)]
+            done = subprocess.run(
+                ["gdb-multiarch", "-q", "-nx", "-batch", str(COW), *arguments],
+                capture_output=True, text=True, timeout=120, check=False,
+            )  # fmt: skip
+        finally:
+            server.kill()
+    output = done.stdout + done.stderr
+    assert "00010000-00012000 r-xp" in output, output
+    assert "get_user_pages_fast: 1 page, 1 by the fast walk" in output
+    places = re.findall(r"^0x[0-9a-f]+ in main \(\)$", output, re.M)
+    assert (places[0], places[1] != places[0]) == (places[2], True)
+    assert "hosted-cow.elf (running)" in output
+    assert "exited normally" in output

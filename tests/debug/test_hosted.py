@@ -36,6 +36,7 @@ def test_there_is_no_way_back_to_before_its_program_and_it_says_so(hosted: tuple
     for line in ("rc", "rs"):
         with pytest.raises(UserError, match="no way back"):
             session.execute(line)
+    session.part(Control).touched()
     session.execute("c 100")
     assert session.part(Control).resume(1000).executed >= 1000
     assert session.execute("rs").place.pc == session.registers["pc"]

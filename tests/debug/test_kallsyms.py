@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pyemu.config import UserError
 from pyemu.debug import Session
-from pyemu.debug.linux import Kallsyms, LinuxLayout, find_kallsyms, linux_layout
+from pyemu.debug.linux import Kallsyms, LinuxLayout, find_kallsyms, kallsyms, linux_layout
 from pyemu.debug.linux.kallsyms_tables import DIGITS
 from pyemu.debug.prompt import completions
 from pyemu.mem import Memory
@@ -81,6 +81,14 @@ def test_tables_across_the_pieces_that_are_read_are_found() -> None:
         table = find_kallsyms(memory, LINUX)
         assert table is not None
         assert len(table) == 2000
+
+
+def test_tables_that_begin_far_before_their_tokens_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = encode(some_symbols(random.Random(6), 2000), LAYOUTS["6.3"])
+    monkeypatch.setattr(kallsyms, "WITHIN", (1 << 12,))
+    assert found(image) is None
+    monkeypatch.setattr(kallsyms, "WITHIN", (1 << 12, 1 << 17))
+    assert found(image) is not None
 
 
 def test_symbols_of_one_address_are_described_by_the_first_and_found_by_each() -> None:

@@ -13,12 +13,12 @@ from pyemu.debug.commands.tables import pt
 from pyemu.debug.commands.trace import gup
 from pyemu.debug.commands.translation import walk, why
 from pyemu.debug.linux import linux_layout
-from pyemu.kernel import Kernel, KernelConfig, Process
+from pyemu.kernel import Gfp, Kernel, KernelConfig, Process
 from pyemu.kernel.bill import read_spent
 from pyemu.kernel.kmap import kmap as map_high
 from pyemu.kernel.kmap import kmap_local
 from pyemu.mmu import Access
-from tests.debug.targets import dump_session
+from tests.debug.targets import TableTarget, dump_session
 from tests.mmu.dump_cases import dump
 
 PAGE, PAGES = 4096, 8
@@ -181,3 +181,35 @@ def test_windows_of_a_linux_that_runs_are_read_from_its_fixmap() -> None:
     assert found.slots == 16
     with pytest.raises(UserError, match="neither a Kernel model"):
         kmap(dump_session(dump("synth-lpae-00")))
+
+
+def test_pkmap_of_a_linux_that_runs_is_read_from_its_tables() -> None:
+    with Kernel(KernelConfig()) as kernel:
+        session = Session(TableTarget(kernel.memory, kernel.regime()))
+        assert pkmap(session).used == ()
+        pfn = kernel.alloc_pages(gfp=Gfp.HIGHMEM)
+        va = map_high(kernel, pfn)
+        (slot,) = pkmap(session).used
+        assert (slot.va, slot.pfn) == (va, pfn)
+        assert pkmap(session).lines == [
+            f"{va:#010x}  pfn {pfn:#x}  entry {slot.pte:#x}",
+            "1 of 512 slots are taken",
+        ]
+        kernel.spawn("other").run()  # its own tables have PKMAP once it has used it
+        assert pkmap(Session(TableTarget(kernel.memory, kernel.regime()))).used == ()
+    with pytest.raises(UserError, match="neither a Kernel model"):
+        pkmap(dump_session(dump("synth-lpae-00")))
+
+
+def test_a_write_to_kernel_text_is_not_told_to_be_copied(world: tuple[Session, Process, int]) -> None:
+    session, _, _ = world
+    text = next(each for each in pt(session, side="kernel").ranges if not each.prot & 2)  # type: ignore[union-attr]
+    reason = why(session, text.va, Access.WRITE, True)
+    assert "STRICT_KERNEL_RWX" in reason.text
+    assert "VMA" not in reason.text
+
+
+def test_text_that_is_no_utf_8_is_shown_byte_by_byte(world: tuple[Session, Process, int]) -> None:
+    session, process, address = world
+    process.write(address, b"caf\xc3\xa9 \xff\\n\n\0")
+    assert session.execute(f"x/s {address:#x}").lines == [f"{address:#010x}: " + r"'café \xff\\n\n'"]

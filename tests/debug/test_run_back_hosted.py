@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from pyemu.config import UserError
 from pyemu.debug import Session
 from pyemu.debug.control import Control
 from pyemu.debug.opening import open_kernel
@@ -129,8 +128,36 @@ def test_stops_of_the_debugger_change_nothing(program: Open) -> None:
     assert state(stepped) == state(through)
 
 
-def test_with_a_cycle_model_there_is_no_way_back_and_it_is_said(program: Open) -> None:
-    session = program("touch", timing="tlb", core="cortex-a15")
-    session.execute("c 1000")
-    with pytest.raises(UserError, match="with a cycle model"):
-        session.execute("rs")
+@pytest.mark.parametrize("timing", ["tlb", "cache"])
+def test_the_bill_goes_back_too(program: Open, timing: str) -> None:
+    session = program("cow", timing=timing, core="cortex-a15")
+    control, machine = session.part(Control), session.machine
+    seen = []
+    for insns in (1, 1000, 5000, 20_000, 50_000):
+        control.resume(insns)
+        seen.append((state(session), machine.bill(), machine.cpus[0].tlb.stats()))
+    for before, bill, tlb in (*reversed(seen), *seen[::2]):
+        control.go_to(before["position"])
+        assert state(session) == before
+        assert (machine.bill().cycles, machine.cpus[0].tlb.stats()) == (bill.cycles, tlb)
+
+
+def test_history_names_what_the_model_stored_for_which_instruction(program: Open) -> None:
+    session = program("cow")
+    session.execute("b main")
+    main = session.execute("c").place.pc
+    while not session.target.kernel.stats["faults_cow"]:
+        session.execute("s")
+    found = session.execute("history sp").descriptors
+    assert all(each.now.startswith(f"{each.writes[-1].write.new:#x} ") for each in found if each.writes)
+    functions = [each.function for each in found[-1].writes]
+    assert functions[-1] == "do_wp_page"
+    assert "copy_pte_range" in functions
+    assert " in do_wp_page: " in "\n".join(session.execute("history sp").lines)
+    insns = [each.write.insns for each in found[-1].writes]
+    assert insns == sorted(insns)
+    session.execute("rc")
+    assert session.registers["pc"] == main
+    assert "do_wp_page" not in [
+        each.function for d in session.execute("history sp").descriptors for each in d.writes
+    ]

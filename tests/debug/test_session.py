@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 
@@ -10,16 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyemu.config import MachineConfig, UserError
-from pyemu.debug import LiveTarget, Session
+from pyemu.debug import Capability, KernelTarget, LiveTarget, Session
 from pyemu.debug.commands.memory import Code, Dump
 from pyemu.debug.commands.registers import DecodedRegister
 from pyemu.debug.fields import layouts
 from pyemu.debug.prompt import completions
 from pyemu.debug.registry import commands, find
 from pyemu.debug.render import as_json, as_text
+from pyemu.kernel import Kernel, KernelConfig
 from pyemu.machine import Machine
 from pyemu.mmu import PageTables
-from tests.debug.targets import TableTarget, dump_session, run_image
+from tests.debug.targets import FIRMWARE, TableTarget, dump_session, run_image
 from tests.mmu.dump_cases import dump
 
 RAM, MIB = 0x4000_0000, 1 << 20
@@ -82,6 +84,41 @@ def test_each_command_has_help_and_an_example_that_is_one_of_its_lines(session: 
     overview = "\n".join(session.execute("help").lines)
     for command in commands().values():  # with the arguments where it can be used here, else by its name
         assert (command.usage if session.lacks(command.needs) is None else command.name) in overview
+
+
+def test_each_example_works_where_its_command_does() -> None:
+    """On a machine, on one with TLBs, or on a Kernel model; those of a model build on one another."""
+    left = {each.example for each in commands().values() if Capability.KERNEL not in each.needs}
+    for timing in ("off", "tlb"):
+        for example in sorted(left):
+            machine = Machine(MachineConfig(timing=timing))
+            machine.load(FIRMWARE / "broken-correct.elf")
+            machine.run(max_insns=100_000, until="enabled")
+            with Session(LiveTarget(machine, owned=True)) as session:
+                session.execute("pt --save before")
+                with contextlib.suppress(UserError):
+                    session.execute(example)
+                    left.discard(example)
+    with Kernel(KernelConfig()) as kernel, Session(KernelTarget(kernel)) as session:
+        kernel.spawn("first").run()
+        for example in sorted(left):
+            session.execute(example)
+
+
+def test_names_of_registers_and_symbols_are_completed(session: Session) -> None:
+    assert completions(session, "regs ttb") == ["ttbcr", "ttbr0", "ttbr1"]
+    assert "banked" in completions(session, "regs ban")
+    assert completions(session, "cp15 prr") == ["prrr"]
+    assert "r0" not in completions(session, "cp15 r")
+    assert completions(session, "sym enabl") == ["enable", "enabled"]
+
+
+def test_help_of_a_group_lists_its_commands(session: Session) -> None:
+    text = "\n".join(session.execute("help translation").lines)
+    assert "why VA" in text
+    assert "regs" not in text
+    with pytest.raises(UserError, match="no command 'walk there'"):
+        session.execute("help walk there")
 
 
 def test_comments_and_empty_lines_do_nothing(session: Session) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -10,13 +11,14 @@ import pytest
 
 from pyemu.config import MachineConfig, UserError
 from pyemu.debug import LiveTarget, Session
-from pyemu.debug.commands.tables import FILTERS, Aliases, Difference, Listing, alias, diff, pt
+from pyemu.debug.commands.tables import FILTERS, Difference, Listing, diff, pt
+from pyemu.debug.commands.tables_alias import Aliases, alias
 from pyemu.debug.linux import LINUX_COPY, linux_layout
 from pyemu.debug.tree import Tree, table_tree
 from pyemu.machine import Machine
 from pyemu.mem import Memory
 from pyemu.mmu import PageTables, mapped_ranges, walk
-from tests.debug.targets import TableTarget, dump_session
+from tests.debug.targets import TableTarget, dump_memory, dump_regime, dump_session
 from tests.mmu.dump_cases import NAMES, dump
 
 RAM, MIB, PAGE = 0x4000_0000, 1 << 20, 4096
@@ -132,6 +134,24 @@ def test_alias_knows_each_entry_of_the_tables(name: str) -> None:
         if name.startswith("rt-armmp") and last.level == 2:
             assert alias(session, last.descriptor_pa - LINUX_COPY).tables == held
             assert "Linux's copy of the level 2" in alias(session, last.descriptor_pa - LINUX_COPY).lines[-1]
+
+
+def test_user_mappings_are_listed_while_the_kernel_is_kept_from_them() -> None:
+    """CONFIG_CPU_TTBR0_PAN sets TTBCR.A1, EPD0 and T0SZ, and TTBR1 is for all (asm/uaccess-asm.h)."""
+    case = dump("8G-usr")
+    open_session, memory = dump_session(case), dump_memory(case)
+    regime = dump_regime(case)
+    level1 = regime.ttbr1 - 0x4000 & 0xFF_FFFF_F000  # swapper_pg_dir, before its four level 2 tables
+    memory.add_ram(level1, PAGE)
+    memory.write(level1 + 24, (level1 + 0x4000 | 3).to_bytes(8, "little"))
+    closed = replace(regime, ttbcr=regime.ttbcr & ~(7 << 16) | 1 << 22 | 1 << 7 | 7, ttbr1=level1)
+    session = Session(TableTarget(memory, closed))
+    found, wanted = listing(session, "pt --user"), listing(open_session, "pt --user")
+    assert found.lines[:-1] == wanted.lines
+    assert "TTBCR.EPD0" in found.lines[-1]
+    for r in wanted.ranges[:10]:
+        assert alias(session, r.pa).at == alias(open_session, r.pa).at
+    assert not walk(memory, closed, wanted.ranges[0].va).result.ok
 
 
 def test_diff_shows_what_was_mapped_unmapped_and_changed_since() -> None:

@@ -111,6 +111,28 @@ def test_why_says_which_domain_dacr_denies() -> None:
     assert "no access" in reason.text
 
 
+def test_why_says_that_a_large_page_has_16_descriptors_to_change() -> None:
+    with Memory() as memory:
+        memory.add_ram(0x4000_0000, 1 << 20)
+        memory.write(0x4000_4000 + 4 * 0x600, (0x4000_2001).to_bytes(4, "little"))
+        memory.write(0x4000_2000, (0x4005_8031).to_bytes(4, "little") * 16)  # XN
+        memory.write(0x4000_2040, (0x4006_0033).to_bytes(4, "little"))  # a small page, XN
+        session = Session(TableTarget(memory, Regime(sctlr=1, ttbr0=0x4000_4000, dacr=1)))
+        assert (
+            "and 0x40050031 would permit it, in each of its 16 descriptors."
+            in session.execute("why 0x60000000 x").text
+        )
+        assert session.execute("why 0x60010000 x").text.endswith("would permit it.")
+
+
+def test_why_says_that_there_is_nothing_to_execute() -> None:
+    guest = long_guest(0xAB_CDE0_0003 | 1 << 10)
+    reason = why(session_of(guest), VA, Access.FETCH)
+    assert not reason.works
+    assert "translates, but there is no memory at 0xabcde00678 to execute" in reason.text
+    assert why(session_of(guest), VA).works  # a device may answer
+
+
 def test_with_the_mmu_off_each_address_is_physical() -> None:
     with Memory() as memory:
         memory.add_ram(0x4000_0000, 4096)
@@ -162,7 +184,7 @@ def test_what_why_would_change_makes_a_long_access_work(
     )
     with guest.memory:
         reason, regime = acted_on(guest.memory, guest.regime, *who)
-        assert reason.works or reason.changes
+        assert reason.works or reason.changes or "there is no memory at" in reason.text
         assert translate(guest.memory, regime, VA, who[0], privileged=who[1]).ok
 
 

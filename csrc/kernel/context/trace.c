@@ -56,12 +56,39 @@ void observe_page(struct pe_kernel *k, const uint8_t *host, uint32_t bytes)
     }
 }
 
+/* The function that stores: the innermost of the chain. */
+static uint8_t current_function(const struct kernel_cpu *cpu)
+{
+    const uint32_t depth = cpu->chain.depth < CHAIN_MAX ? cpu->chain.depth : CHAIN_MAX;
+    return depth ? cpu->chain.functions[depth - 1] : PE_FN_SYSTEM_CALL;
+}
+
+/* For the debugger of the machine: at the instruction for which the model acts. */
+static void note_store(const struct pe_kernel *k, const pe_table_write *store)
+{
+    pe_table_write w = *store;
+    const pe_cpu *cpu = k->machine->cpu[k->cpu->id];
+    if (k->machine->debug && cpu) {
+        w.insns = run_total_insns(k->machine);
+        w.pc = cpu_reg(cpu, UC_ARM_REG_PC);
+        w.lr = cpu_reg(cpu, UC_ARM_REG_LR);
+        w.cpu = (uint8_t)k->cpu->id;
+        w.privileged = true;
+        w.function = (uint8_t)(current_function(k->cpu) + 1);
+        watch_host_store(k->machine, &w);
+    }
+}
+
 void observe_entry(struct pe_kernel *k, const uint8_t *host, uint32_t size, uint64_t value)
 {
+    uint64_t old = 0;
+    memcpy(&old, host, size);
     observe_page(k, host, size);
+    if (k->machine) {
+        note_store(
+            k, &(pe_table_write){.pa = phys_of(k, host), .old_value = old, .new_value = value, .size = (uint8_t)size});
+    }
     if (is_traced(k)) {
-        uint64_t old = 0;
-        memcpy(&old, host, size);
         trace_add(k, &(pe_trace_event){.kind = PE_TRACE_WRITE,
                                        .size = (uint8_t)size,
                                        .pa = phys_of(k, host),

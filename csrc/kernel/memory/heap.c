@@ -145,8 +145,8 @@ void *heap_save(struct pe_kernel *k, size_t *bytes, pe_error *err)
 {
     const struct heap *h = &k->heap;
     uint64_t pages = 0;
-    if (k->bill.tlb[0]) {
-        pe_fail(err, PE_ERR_STATE, "no checkpoints with a cycle model: they do not hold its TLBs");
+    if (k->bill.owned && k->bill.tlb[0]) { /* the machine's are in its own checkpoint */
+        pe_fail(err, PE_ERR_STATE, "no checkpoints with a cycle model of the kernel's own: they do not hold its TLBs");
         return NULL;
     }
     for (uint64_t at = 0; at < heap_end(h); at += PAGE_SIZE) {
@@ -171,17 +171,20 @@ void *heap_save(struct pe_kernel *k, size_t *bytes, pe_error *err)
     return state;
 }
 
-/* Who looks, looks on. */
+/* Who looks, looks on; the bill is the machine's, or goes back too. */
 static void load_kernel(struct pe_kernel *k, const struct kernel_state *state)
 {
     struct trace *trace = k->trace;
     struct pe_kernel *traced = k->cpus[0].traced;
+    struct bill bill = k->bill;
     *k = state->kernel;
+    memcpy(bill.part, k->bill.part, sizeof bill.part);
+    k->bill = bill;
     k->trace = trace;
     for (uint32_t i = 0; i < PE_MAX_CPUS; i++) {
         k->cpus[i].traced = traced;
     }
-    if (k->bill.ledger) {
+    if (k->bill.owned) {
         *k->bill.ledger = state->ledger;
     }
 }

@@ -119,8 +119,12 @@ void timed_translate(pe_cpu *cpu, uint32_t va, pe_access access, bool privileged
     }
     const uint8_t asid = pe_regime_asid(&cpu->regime);
     pe_tlb_result result = {.level = PE_TLB_MICRO};
-    const pe_tlb_entry *hit = c->tlb->detects_stale ? NULL : tlb_peek(c->tlb, va, asid, access);
-    hit = hit ? hit : pe_tlb_lookup(c->tlb, va, asid, access, &result);
+    const pe_tlb_entry *hit = tlb_peek(c->tlb, va, asid, access);
+    if (!hit) {
+        hit = tlb_lookup_main(c->tlb, va, asid, access, &result);
+    } else if (c->tlb->detects_stale) {
+        hit = pe_tlb_lookup(c->tlb, va, asid, access, &result);
+    }
     if (hit) {
         pe_translate(cpu->machine->mem, &cpu->regime, va, access, privileged, out);
         c->stale_hit = !is_same_leaf(hit, va, out);

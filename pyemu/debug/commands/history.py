@@ -12,6 +12,7 @@ from pyemu.debug.parameters import Address, Flag, Number
 from pyemu.debug.registry import command
 from pyemu.debug.session import Session
 from pyemu.debug.target import Capability
+from pyemu.kernel.trace import function_name
 from pyemu.mmu import Access, DescriptorKind, Regime, Step, walk
 
 __all__ = ["DescriptorHistory", "History", "Written", "history", "watch_tables"]
@@ -21,7 +22,8 @@ __all__ = ["DescriptorHistory", "History", "Written", "history", "watch_tables"]
 class Written:
     """One store; ``old`` and ``new`` are what it changed, decoded where it is a whole descriptor.
 
-    ``caller`` is where LR points, if that is another function: the one that called.
+    ``caller`` is where LR points, if that is another function: the one that called. ``function`` is that of a
+    Kernel model that stored for the instruction, which faulted or made a system call.
     """
 
     write: TableWrite
@@ -29,12 +31,15 @@ class Written:
     caller: str | None
     old: str
     new: str
+    function: str | None
 
     @property
     def line(self) -> str:
         w = self.write
-        caller = f", called from {self.caller}" if self.caller else ""
-        return f"  instruction {w.insns}, CPU {w.cpu}, {self.place}{caller}: {self.old} -> {self.new}"
+        by = f", called from {self.caller}" if self.caller else ""
+        if self.function:
+            by = f" in {self.function}"
+        return f"  instruction {w.insns}, CPU {w.cpu}, {self.place}{by}: {self.old} -> {self.new}"
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,7 @@ def _written(session: Session, regime: Regime, step: Step | None, write: TableWr
         _caller(session, write),
         _text(regime, step, write.old, whole),
         _text(regime, step, write.new, whole),
+        function_name(write.function - 1) if write.function else None,
     )
 
 

@@ -43,6 +43,7 @@ _PAGE = 4096
 # asm/fixmap.h, asm-generic/kmap_size.h: slot 0 of the window area is the second of fixmap.
 _FIXADDR_TOP = 0xFFEF_F000
 _FIX_KMAP_BEGIN = 1
+_LAST_PKMAP = 512
 _KM_MAX_IDX = (16, 33)
 
 
@@ -77,15 +78,19 @@ class Windows:
 
 @dataclass(frozen=True)
 class Pkmap:
-    """Slots of PKMAP that hold a page, or are yet to be flushed."""
+    """Slots of PKMAP that hold a page, or are yet to be flushed; ``counted``: with pkmap_count."""
 
     slots: int
     used: tuple[PkmapSlot, ...]
+    counted: bool = True
 
     @property
     def lines(self) -> list[str]:
         lines = []
         for slot in self.used:
+            if not self.counted:
+                lines.append(f"{slot.va:#010x}  pfn {slot.pfn:#x}  entry {slot.pte:#x}")
+                continue
             state = "unused, not flushed" if slot.count == 1 else f"{slot.count - 1} users"
             lines.append(f"{slot.va:#010x}  pfn {slot.pfn:#x}  count {slot.count} ({state})")
         return [*lines, f"{len(self.used)} of {self.slots} slots are taken"]
@@ -230,10 +235,7 @@ def kmap(session: Session) -> Windows:
     Of a Linux that runs: its fixmap entries.
     """
     if Capability.KERNEL not in session.target.capabilities:
-        layout = linux_layout(session)
-        if layout is None:
-            raise UserError("kmap: neither a Kernel model nor the tables of a Linux are here")
-        return _fixmap_windows(session, layout)
+        return _fixmap_windows(session, _linux(session, "kmap"))
     from pyemu.kernel.kmap import windows
 
     kernel = kernel_of(session)
@@ -247,6 +249,24 @@ def kmap(session: Session) -> Windows:
     return Windows(slots, tuple(found))
 
 
+def _linux(session: Session, name: str) -> LinuxLayout:
+    layout = linux_layout(session)
+    if layout is None:
+        raise UserError(f"{name}: neither a Kernel model nor the tables of a Linux are here")
+    return layout
+
+
+def _table_slots(session: Session, layout: LinuxLayout) -> Iterator[PkmapSlot]:
+    """Below PAGE_OFFSET (asm/highmem.h: PKMAP_BASE)."""
+    from pyemu.kernel.kmap import PkmapSlot
+
+    base = layout.page_offset - (_LAST_PKMAP << 12)
+    for index in range(_LAST_PKMAP):
+        t = translate(session.memory, session.regime, base + (index << 12))
+        if t.size:
+            yield PkmapSlot(base + (index << 12), 0, t.descriptor, t.pa >> 12)
+
+
 def _fixmap_windows(session: Session, layout: LinuxLayout) -> Windows:
     per_cpu = _KM_MAX_IDX[0]
     found, slots = [], per_cpu * session.target.cpus
@@ -258,10 +278,17 @@ def _fixmap_windows(session: Session, layout: LinuxLayout) -> Windows:
     return Windows(slots, tuple(found))
 
 
-@command("pkmap", group="kernel", example="pkmap", needs=Capability.KERNEL)
+@command("pkmap", group="kernel", example="pkmap")
 def pkmap(session: Session) -> Pkmap:
-    """Slots of PKMAP, with their counts."""
+    """Slots of PKMAP, with their counts.
+
+    Of a Linux that runs: what the tables in use map there. They have no counts, and a process has PKMAP in
+    its own tables only once it has used it.
+    """
     from pyemu.kernel.kmap import pkmap as slots_of
+
+    if Capability.KERNEL not in session.target.capabilities:
+        return Pkmap(_LAST_PKMAP, tuple(_table_slots(session, _linux(session, "pkmap"))), False)
 
     slots = slots_of(kernel_of(session))
     return Pkmap(len(slots), tuple(slot for slot in slots if slot.count))

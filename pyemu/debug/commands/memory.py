@@ -58,7 +58,7 @@ class Dump:
     def _text(self) -> Iterator[str]:
         at = self.address
         for part in self.data.split(b"\0")[:-1] or [self.data]:
-            yield f"{at:#010x}: {part.decode('utf-8', 'backslashreplace')!r}"
+            yield f"{at:#010x}: {_quoted(part)}"
             at += len(part) + 1
 
     def _rows(self) -> Iterator[str]:
@@ -137,6 +137,12 @@ class Info:
             f"MMU {self.regime}",
             f"can: {', '.join(self.capabilities) or 'only look'}",
         ]
+
+
+def _quoted(text: bytes) -> str:
+    """As C writes it; what is no UTF-8 byte by byte."""
+    shown = repr(text.decode("utf-8", "surrogateescape"))
+    return re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", shown)
 
 
 def _unit_text(value: int, unit: int, kind: str) -> str:
@@ -298,7 +304,13 @@ def _with_symbols(session: Session, text: str) -> str:
     return f"{text}  <{symbol}>" if symbol else text
 
 
-@command("sym", Word("name"), group="memory", example="sym main", aliases=("symbol",))
+@command(
+    "sym",
+    Word("name", offers=lambda session: session.symbols.addresses),
+    group="memory",
+    example="sym pc",
+    aliases=("symbol",),
+)
 def sym(session: Session, name: str) -> SymbolList:
     """The address of a symbol, or the symbol at an address; * stands for any text."""
     addresses = session.symbols.addresses

@@ -13,7 +13,7 @@ from pyemu.debug.parameters import Address, Choice, Flag, Number, Option, Size, 
 from pyemu.debug.registry import command
 from pyemu.debug.session import Session
 from pyemu.debug.target import Capability
-from pyemu.debug.words import kernel_size
+from pyemu.debug.words import counted, kernel_size
 from pyemu.mmu import Access
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ class Outcome:
     @property
     def lines(self) -> list[str]:
         return [self.text, *self.reports]
-
-
-def _count(number: int, noun: str) -> str:
-    more = "es" if noun.endswith("ch") else "s"
-    return f"{number} {noun}{'' if number == 1 else more}"
 
 
 class Act:
@@ -124,7 +119,7 @@ def fork(session: Session, pid: int | None = None) -> Outcome:
     with act_on(session, "fork") as act:
         parent = act.process(pid)
         info = parent.fork().info
-    tables = _count(info.pte_tables, "PTE table")
+    tables = counted(info.pte_tables, "PTE table")
     text = f"pid {info.pid} is a child of {parent.pid}: pgd {info.pgd_pa:#x}, {tables} of its own"
     return Outcome(info.pid, text, tuple(act.reports))
 
@@ -158,7 +153,7 @@ def kill(session: Session, pid: int) -> Outcome:
         before = act.kernel.meminfo.mem_free
         act.process(pid).exit()
     freed = act.kernel.meminfo.mem_free - before
-    return Outcome(None, f"pid {pid} has ended: {_count(freed, 'page')} given back", tuple(act.reports))
+    return Outcome(None, f"pid {pid} has ended: {counted(freed, 'page')} given back", tuple(act.reports))
 
 
 # ---- memory ----
@@ -273,7 +268,8 @@ def touch(
         done = process.access(va, min(pages * _PAGE, (1 << 32) - 1 - va), access)
         session.select(process.info.cpu)
     verb = {Access.READ: "read", Access.WRITE: "write", Access.FETCH: "fetch"}[access]
-    text = f"{_count(done.count, verb)}, {_count(done.faults, 'fault')}"
+    accesses = counted(done.count, verb, "fetches" if access is Access.FETCH else None)
+    text = f"{accesses}, {counted(done.faults, 'fault')}"
     if done.signal is not Signal.NONE:
         why = f" ({_SEGV[done.code]})" if done.signal is Signal.SIGSEGV and done.code in _SEGV else ""
         text += f"; then {done.signal.name} at {done.address:#010x}{why}"

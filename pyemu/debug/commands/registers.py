@@ -20,6 +20,7 @@ _MODES |= {0x1B: "undefined", 0x1F: "system"}
 _FLAGS = "NZCVQ"
 _COLUMNS = 4
 _ALIASES = {"prrr": "mair0", "nmrr": "mair1"}
+_OF_SHORT = {name: alias for alias, name in _ALIASES.items()}
 _NARROW = ("ttbr0", "ttbr1", "par")  # 32 bits in the short format
 
 
@@ -122,9 +123,18 @@ def cpsr_text(value: int) -> str:
     return ", ".join(parts)
 
 
+def _names(session: Session) -> list[str]:
+    return [*session.registers, *{info.group for info in register_table().values()}]
+
+
+def _cp15_names(session: Session) -> list[str]:
+    table = register_table()
+    return [*(name for name in session.registers if name in table and table[name].group == "cp15"), *_ALIASES]
+
+
 @command(
     "regs",
-    Word("name", optional=True),
+    Word("name", optional=True, offers=_names),
     Flag("--all", "everything"),
     group="registers",
     example="regs",
@@ -151,7 +161,7 @@ def regs(session: Session, name: str | None = None, everything: bool = False) ->
     )
 
 
-@command("cp15", Word("name", optional=True), group="registers", example="cp15 sctlr")
+@command("cp15", Word("name", optional=True, offers=_cp15_names), group="registers", example="cp15 sctlr")
 def cp15(session: Session, name: str | None = None) -> AllRegisters | DecodedRegister:
     """CP15 registers bit by bit, each with its section of ARM DDI 0406C; with a name, that one."""
     if name is not None:
@@ -167,15 +177,16 @@ def _decoded(session: Session, name: str) -> DecodedRegister:
         raise UserError(f"{name} is no CP15 register: `regs {name}` shows it")
     value = session.register(name)
     layout = _layout(session, name, value)
+    shown = name if session.regime.long_format else _OF_SHORT.get(name, name)
     width = info.width if info else 32
     if name in _NARROW and not session.regime.long_format:
         width = 32
     if layout is None:
-        return DecodedRegister(name, value, width, "", "", (), "")
+        return DecodedRegister(shown, value, width, "", "", (), "")
     fields = layout.decode(value)
     if name in ("mair0", "mair1") and session.regime.long_format:
         fields = tuple(FieldValue(f.name, f.bits, f.value, f.shown, "", memory_type(f.value)) for f in fields)
-    return DecodedRegister(name, value, width, layout.title, layout.section, fields, _note(name, value))
+    return DecodedRegister(shown, value, width, layout.title, layout.section, fields, _note(name, value))
 
 
 def _layout(session: Session, name: str, value: int) -> Layout | None:
@@ -196,7 +207,7 @@ def _note(name: str, value: int) -> str:
 
 
 @command(
-    "cpu", Number("number", optional=True), group="registers", example="cpu 1", aliases=("cpus", "thread")
+    "cpu", Number("number", optional=True), group="registers", example="cpu 0", aliases=("cpus", "thread")
 )
 def cpu(session: Session, number: int | None = None) -> CpuList:
     """The CPUs and where they are; with a number, that one is looked at from now on."""

@@ -23,7 +23,7 @@ _REASONS = {
     StopReason.LIMIT: "the number of instructions is over",
     StopReason.POWEROFF: "the guest has switched off",
     StopReason.RESET: "the guest asked for a reset",
-    StopReason.LOCKUP: "lockup: an exception's vector cannot be fetched",
+    StopReason.LOCKUP: "lockup: an exception's vector cannot be fetched (`doctor mmu` looks for the cause)",
     StopReason.DEADLOCK: "every CPU waits, and no timer will wake one",
     StopReason.IDLE: "every CPU waits",
     StopReason.REQUESTED: "stopped",
@@ -201,7 +201,7 @@ def _points(session: Session, numbers: list[int] | None = None) -> Points:
     "b",
     Address("address", optional=True),
     group="running",
-    example="b start_kernel",
+    example="b pc+8",
     aliases=("break",),
     needs=Capability.RUN,
 )
@@ -222,7 +222,7 @@ def set_breakpoint(session: Session, address: int | None = None) -> Points:
     Choice("access", r="r", w="w", rw="rw"),
     Flag("--physical"),
     group="running",
-    example="wa counter 4 w",
+    example="wa sp-4 4 w",
     aliases=("watch",),
     needs=Capability.RUN,
 )
@@ -237,7 +237,7 @@ def set_watchpoint(
     return _points(session, [session.part(Control).add(Watch(address, size, access, physical))])
 
 
-@command("d", Word("number"), group="running", example="d 1", aliases=("delete",), needs=Capability.RUN)
+@command("d", Word("number"), group="running", example="d all", aliases=("delete",), needs=Capability.RUN)
 def delete(session: Session, number: str) -> Points:
     """Takes a breakpoint or watchpoint away by its number; ``d all`` all of them."""
     control = session.part(Control)
@@ -302,7 +302,7 @@ def _behind_call(session: Session) -> int | None:
     "c",
     Number("insns", optional=True, low=1),
     group="running",
-    example="c",
+    example="c 100000",
     aliases=("continue",),
     needs=Capability.RUN,
 )
@@ -311,7 +311,7 @@ def resume(session: Session, insns: int | None = None) -> Stopped:
     return stopped(session, session.part(Control).resume(insns))
 
 
-@command("until", Address("address"), group="running", example="until main", needs=Capability.RUN)
+@command("until", Address("address"), group="running", example="until pc+4", needs=Capability.RUN)
 def until(session: Session, address: int) -> Stopped:
     """Runs until an address is reached, or something else stops the guest."""
     control = session.part(Control)
@@ -333,9 +333,9 @@ def until(session: Session, address: int) -> Stopped:
 def reverse_step(session: Session, count: int = 1) -> Stopped:
     """Back to before the latest instruction of the current CPU, or the latest of several.
 
-    The run is done again from the latest checkpoint before, so memory, devices and console are as they were.
-    Not with a cycle model. Input that was typed and memory that was changed since are not done again when
-    the guest runs on from there.
+    The run is done again from the latest checkpoint before, so memory, devices and console are as they were,
+    and with a cycle model TLBs, caches and cycles. Input that was typed and memory that was changed since are
+    not done again when the guest runs on from there.
     """
     control, cpu = session.part(Control), session.cpu
     for _ in range(count):

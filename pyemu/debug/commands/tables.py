@@ -1,28 +1,26 @@
-"""``pt``, ``alias``, ``diff`` and ``w+x``: what the tables map, as ranges, as a tree, and what changed."""
+"""``pt``, ``diff`` and ``w+x``: what the tables map, as ranges, as a tree, and what changed."""
 
 from __future__ import annotations
 
 import itertools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pyemu.config import UserError
-from pyemu.debug.linux import LINUX_COPY, LinuxLayout, linux_layout, undenied
-from pyemu.debug.parameters import Address, Flag, Option, Range, Word
+from pyemu.debug.linux import LinuxLayout, linux_layout, undenied, user_opened
+from pyemu.debug.parameters import Flag, Option, Range, Word
 from pyemu.debug.registry import command
 from pyemu.debug.session import Session
-from pyemu.debug.tree import Table, Tree, table_tree
-from pyemu.debug.words import kernel_size, memory_type
+from pyemu.debug.tree import Tree, table_tree
+from pyemu.debug.words import counted, kernel_size, memory_type
 from pyemu.mem import Memory
 from pyemu.mmu import Flag as LeafFlag
 from pyemu.mmu import MappedRange, Prot, Regime, mapped_ranges
 
-__all__ = ["Aliases", "Difference", "Listing", "Ranges", "alias", "diff", "pt", "writable_and_executable"]
+__all__ = ["Difference", "Listing", "Ranges", "diff", "pt", "writable_and_executable"]
 
 _SPACE = 1 << 32
-_PHYSICAL_BITS = 40
-_MAX_ALIASES = 4096
 _DOMAINS = {0: "KERNEL", 1: "USER", 2: "IO", 3: "VECTORS"}
 # Linux's columns of a page by memory type (arch/arm/mm/dump.c).
 _KERNEL_TYPES = {
@@ -58,12 +56,16 @@ def _writable_and_executable(r: MappedRange) -> bool:
 
 @dataclass(frozen=True)
 class Ranges:
-    """Merged ranges of one regime; ``domains`` is DACR in the short format."""
+    """Merged ranges of one regime; ``dacr`` counts in the short format.
+
+    ``closed``: ranges of TTBR0 are listed as user mode has them, and TTBCR keeps kernel mode from them now.
+    """
 
     ranges: tuple[MappedRange, ...]
     long_format: bool
     dacr: int
     linux: LinuxLayout | None
+    closed: bool = field(default=False, kw_only=True)
 
     @property
     def mapped(self) -> int:
@@ -95,9 +97,11 @@ class Listing(Ranges):
         lines += [f"---[ {name} ]---" for _, name in markers if self.whole]
         count = sum(each.descriptors for each in self.ranges)
         lines.append(
-            f"{self.title}: {self.mapped:#x} bytes ({self.mapped >> 10} KB) mapped by {count} leaves in "
-            f"{len(self.ranges)} ranges"
+            f"{self.title}: {self.mapped:#x} bytes ({self.mapped >> 10} KB) mapped by "
+            f"{counted(count, 'leaf', 'leaves')} in {counted(len(self.ranges), 'range')}"
         )
+        if self.closed and any(each.prot_user for each in self.ranges):
+            lines.append("kernel mode is kept from user addresses now: TTBCR.EPD0 (CONFIG_CPU_TTBR0_PAN)")
         return lines
 
     def _line(self, r: MappedRange) -> str:
@@ -107,7 +111,7 @@ class Listing(Ranges):
         columns = [] if self.long_format else [f"{self._domain(r):<7}"]
         columns.append("USR" if Prot.READ in r.prot_user or r.prot_user else "   ")
         columns.append("RW" if Prot.WRITE in r.prot | r.prot_user else "ro")
-        columns.append(_execution(r))
+        columns.append(execution(r))
         columns.append("SHD" if r.shareability else "   ")
         columns.append(_KERNEL_TYPES.get(r.attr, memory_type(r.attr)))
         notes = self._notes(r)
@@ -136,44 +140,11 @@ class Listing(Ranges):
             yield "manager" if self.dacr >> 2 * r.domain & 3 == 3 else "(DACR: no access)"
 
 
-def _execution(r: MappedRange) -> str:
+def execution(r: MappedRange) -> str:
     """``x`` where any privilege may execute; which, where they differ and both may read."""
     if Prot.EXEC not in r.prot | r.prot_user:
         return "NX"
     return "x "
-
-
-@dataclass(frozen=True)
-class Aliases:
-    """Every virtual range that maps some of ``size`` bytes at ``pa``, and the tables that hold them."""
-
-    pa: int
-    size: int
-    at: tuple[tuple[int, MappedRange], ...]
-    tables: tuple[Table, ...] = ()
-
-    @property
-    def lines(self) -> list[str]:
-        lines = [] if self.at else [f"{self.pa:#x} is mapped nowhere"]
-        for va, r in self.at:
-            who = "user" if r.prot_user else "kernel"
-            lines.append(
-                f"{va:#010x}  {who}, {kernel_size(r.leaf_size)} leaf "
-                f"@{r.descriptor_pa:#x} = {r.descriptor:#x}, "
-                f"{'RW' if Prot.WRITE in r.prot | r.prot_user else 'ro'} {_execution(r).strip()} "
-                f"{memory_type(r.attr)}"
-            )
-        types = {(r.attr, r.shareability) for _, r in self.at}
-        if len(types) > 1:
-            lines.append(
-                "these aliases have mismatched memory attributes: accesses through them may lose coherency "
-                "(ARM DDI 0406C A3.5.7)"
-            )
-        for table in self.tables:
-            own = "" if table.pa <= self.pa < table.end_pa else "Linux's copy of "
-            span = f"{table.va:#010x}-{table.va + table.size - 1:#010x}"
-            lines.append(f"it is in {own}the level {table.level} table of {span}")
-        return lines
 
 
 @dataclass(frozen=True)
@@ -218,8 +189,9 @@ def ranges_of(
 ) -> Ranges:
     """The merged ranges in [start, end) under a regime; with no domain denied, as if DACR let all in."""
     mask = _SOFTWARE_RDONLY if layout and regime.long_format else 0
-    found = mapped_ranges(memory, undenied(regime), start, end, contiguous=contiguous, descriptor_mask=mask)
-    return Ranges(tuple(found), regime.long_format, regime.dacr, layout)
+    used = user_opened(regime) if layout else undenied(regime)
+    found = mapped_ranges(memory, used, start, end, contiguous=contiguous, descriptor_mask=mask)
+    return Ranges(tuple(found), regime.long_format, regime.dacr, layout, closed=used.ttbcr != regime.ttbcr)
 
 
 @command(
@@ -268,6 +240,7 @@ def pt(
         found.long_format,
         found.dacr,
         shown,
+        closed=found.closed,
         contiguous=contiguous,
         title=name,
         whole=not (filter or range),
@@ -305,31 +278,6 @@ def writable_and_executable(session: Session) -> Listing:
     found = pt(session, filter="w+x", contiguous=True)
     assert isinstance(found, Listing)
     return replace(found, title="writable and executable")
-
-
-@command("alias", Address("pa", bits=_PHYSICAL_BITS), group="tables", example="alias 0x40008000")
-def alias(session: Session, pa: int) -> Aliases:
-    """Every virtual address that maps a physical one, in the tables of the current CPU.
-
-    A physical address in one of these tables is said to be there.
-    """
-    found = []
-    for r in mapped_ranges(session.memory, undenied(session.regime), contiguous=True, pa=(pa, 1)):
-        first = r.va + (pa - r.pa)
-        found.append((first, r))
-        if len(found) == _MAX_ALIASES:
-            break
-    return Aliases(pa, 1, tuple(found), tuple(_tables_with(session, pa)))
-
-
-def _tables_with(session: Session, pa: int) -> Iterator[Table]:
-    """Tables that hold an address, and with short descriptors those whose copy for Linux does."""
-    copied = not session.regime.long_format and not pa & LINUX_COPY and linux_layout(session) is not None
-    for table in table_tree(session.memory, session.regime).tables:
-        if table.pa <= pa < table.end_pa or (
-            copied and table.level == 2 and table.pa <= pa + LINUX_COPY < table.end_pa
-        ):
-            yield table
 
 
 @command("diff", Word("name"), group="tables", example="diff before")
@@ -390,4 +338,4 @@ def _said(r: MappedRange | None) -> str | None:
         return "table outside memory"
     who = "USR" if r.prot_user else "   "
     write = "RW" if Prot.WRITE in r.prot | r.prot_user else "ro"
-    return f"{r.pa:#x} {who} {write} {_execution(r)} {memory_type(r.attr)} {kernel_size(r.leaf_size)}"
+    return f"{r.pa:#x} {who} {write} {execution(r)} {memory_type(r.attr)} {kernel_size(r.leaf_size)}"

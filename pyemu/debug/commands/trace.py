@@ -13,6 +13,7 @@ from pyemu.debug.parameters import Address, Choice, Flag, Number, Rest
 from pyemu.debug.registry import command, execute
 from pyemu.debug.session import Session
 from pyemu.debug.target import Capability
+from pyemu.debug.words import counted
 
 if TYPE_CHECKING:
     from pyemu.kernel import Kernel
@@ -97,8 +98,8 @@ class GupSteps:
             lines.append(f"{self.left_out} more events are not shown")
         r = self.result
         lines.append(
-            f"{self.call}: {_count(len(r.pfns), 'page')}, {r.fast} by the fast walk; "
-            f"{_count(r.windows, 'PTE table')} through a window; {self.cycles} cycles, "
+            f"{self.call}: {counted(len(r.pfns), 'page')}, {r.fast} by the fast walk; "
+            f"{counted(r.windows, 'PTE table')} through a window; {self.cycles} cycles, "
             f"{sum(step.insns for step in self.steps)} instructions"
             + (f"; {errorcode.get(-r.error, -r.error)}" if r.error else "")
         )
@@ -109,10 +110,6 @@ class GupSteps:
 
 def _heading(cycles: int) -> list[str]:
     return ["  cycles"] if cycles else []
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _stop(stop: Any) -> str:

@@ -8,6 +8,8 @@ from pyemu.debug.linux.layout import (
     linux_layout,
     software_bits,
     undenied,
+    user_closed,
+    user_opened,
 )
 
 __all__ = [
@@ -20,4 +22,6 @@ __all__ = [
     "linux_layout",
     "software_bits",
     "undenied",
+    "user_closed",
+    "user_opened",
 ]

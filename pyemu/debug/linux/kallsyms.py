@@ -8,7 +8,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pyemu.config import UserError, printable
-from pyemu.debug.linux.kallsyms_tables import DIGITS, MAX_BEFORE, MAX_BEHIND, Tables, take_apart
+from pyemu.debug.linux.kallsyms_tables import (
+    DIGITS,
+    MAX_BEHIND,
+    TOKEN_BYTES,
+    WITHIN,
+    Tables,
+    take_apart,
+    token_table,
+)
 from pyemu.debug.linux.layout import LinuxLayout, layout_of
 from pyemu.machine.loaders.elf import Symbols
 from pyemu.mem import PAGE_SIZE, Memory
@@ -80,11 +88,15 @@ def find_kallsyms(memory: Memory, layout: LinuxLayout) -> Kallsyms | None:
     start = layout.phys_offset
     end = start + min(layout.lowmem_end - layout.page_offset, _IMAGE_BYTES)
     for _, place in zip(range(_MAX_PLACES), _places(memory, start, end), strict=False):
-        first = max(start, (place - MAX_BEFORE) & -PAGE_SIZE)
-        data = _read(memory, first, min(end, place + MAX_BEHIND))
-        tables = take_apart(data, place - first, layout.page_offset, layout.lowmem_end)
-        if tables is not None:
-            return Kallsyms(tables)
+        first = max(start, (place - TOKEN_BYTES) & -PAGE_SIZE)
+        if token_table(_read(memory, first, place + TOKEN_BYTES), place - first) is None:
+            continue
+        for before in WITHIN:
+            first = max(start, (place - before) & -PAGE_SIZE)
+            data = _read(memory, first, min(end, place + MAX_BEHIND))
+            tables = take_apart(data, place - first, layout.page_offset, layout.lowmem_end)
+            if tables is not None:
+                return Kallsyms(tables)
     return None
 
 
@@ -104,13 +116,13 @@ def _read(memory: Memory, start: int, end: int) -> bytes:
         return memory.read(start, end - start)
     except NativeError:
         pass
-    data = b""
+    data = bytearray()
     for at in range(start, end, PAGE_SIZE):
         try:
             data += memory.read(at, min(PAGE_SIZE, end - at))
         except NativeError:
             break
-    return data
+    return bytes(data)
 
 
 class GuestSymbols:

@@ -22,15 +22,16 @@ from dataclasses import dataclass
 from itertools import islice
 from operator import le
 
-__all__ = ["DIGITS", "MAX_BEFORE", "MAX_BEHIND", "Tables", "take_apart"]
+__all__ = ["DIGITS", "MAX_BEHIND", "TOKEN_BYTES", "WITHIN", "Tables", "take_apart", "token_table"]
 
 # Characters that a symbol has keep their own token, and all digits occur.
 DIGITS = b"".join(b"%d\0" % digit for digit in range(10))
 MAX_SYMBOLS = 1 << 19
-MAX_BEFORE = 16 << 20  # of the token table: how far the other tables go
+WITHIN = (4 << 20, 16 << 20)  # before the token table: there most kernels, and all, have the other tables
 MAX_BEHIND = 4 << 20
 _TOKENS = 256
 _MAX_TOKEN = 64
+TOKEN_BYTES = _TOKENS * (_MAX_TOKEN + 1 + 2) + 16  # of both tables of tokens at most
 _FIRST_DIGIT = ord("0")
 _BLOCK = 256  # symbols to a marker
 _NAME_BYTES = range(2, 132)  # of a symbol on the average of a block: count and tokens
@@ -66,7 +67,7 @@ def take_apart(data: bytes, digits: int, low: int, high: int) -> Tables | None:
 
     ``low`` and ``high`` are bounds of the kernel's linear map, where most of its symbols are.
     """
-    found = _token_table(data, digits)
+    found = token_table(data, digits)
     if found is None:
         return None
     start, end, tokens = found
@@ -91,7 +92,7 @@ def _word(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 4], "little") if at >= 0 else 0
 
 
-def _token_table(data: bytes, digits: int) -> tuple[int, int, tuple[bytes, ...]] | None:
+def token_table(data: bytes, digits: int) -> tuple[int, int, tuple[bytes, ...]] | None:
     """(start, end of token_index, tokens); the index tells where each token begins."""
     end = digits
     for _ in range(_TOKENS - _FIRST_DIGIT):

@@ -25,6 +25,8 @@ __all__ = [
     "linux_layout",
     "software_bits",
     "undenied",
+    "user_closed",
+    "user_opened",
 ]
 
 _MIB = 1 << 20
@@ -40,6 +42,8 @@ _LOWMEM_MIN = 16 * _MIB
 _PKMAP = 2 * _MIB
 LINUX_COPY = 2048  # of a small page's entry, below the hardware's (asm/pgtable-2level.h)
 _DACR_CLIENT = 1
+# TTBCR.A1, EPD0 and T0SZ in kernel mode outside of uaccess (asm/uaccess-asm.h, CONFIG_CPU_TTBR0_PAN)
+_TTBR0_PAN = 1 << 22 | 1 << 7 | 7
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,18 @@ def undenied(regime: Regime) -> Regime:
         return regime
     dacr = sum(_client(regime.dacr >> 2 * n & 3) << 2 * n for n in range(16))
     return replace(regime, dacr=dacr)
+
+
+def user_closed(regime: Regime) -> bool:
+    """Whether TTBCR keeps kernel mode from TTBR0, as Linux does with long descriptors since 6.10."""
+    return regime.long_format and regime.ttbcr & _TTBR0_PAN == _TTBR0_PAN
+
+
+def user_opened(regime: Regime) -> Regime:
+    """The regime with no domain denied, and with the tables of user mode where Linux closes them."""
+    if user_closed(regime):
+        return replace(regime, ttbcr=regime.ttbcr & ~_TTBR0_PAN)
+    return undenied(regime)
 
 
 def _client(access: int) -> int:

@@ -6,18 +6,24 @@ registers unknown that it writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache, lru_cache
 from typing import Any
 
+from pyemu.debug.unwind.effects import (
+    ARITHMETIC,
+    Effect,
+    Read,
+    aligned,
+    assign,
+    compute,
+    jump_to,
+    set_register,
+)
 from pyemu.debug.unwind.state import LR, MODES, PC, SP, State, Value, add
 
 __all__ = ["Flow", "Instruction", "decode"]
-
-Effect = Callable[[State], None]
-Read = Callable[[State], Value]
 
 _MASK = 0xFFFF_FFFF
 _CPSR_T = 0x20
@@ -25,16 +31,6 @@ _CACHED = 1 << 16
 _NAMES = {"sb": 9, "sl": 10, "fp": 11, "ip": 12, "sp": SP, "lr": LR, "pc": PC}
 _NAMES |= {f"r{number}": number for number in range(16)}
 _DEAD = ("udf", "bkpt", "hlt")
-_ARITHMETIC: dict[str, Callable[[int, int], int]] = {
-    "and": lambda a, b: a & b,
-    "bic": lambda a, b: a & ~b,
-    "orr": lambda a, b: a | b,
-    "eor": lambda a, b: a ^ b,
-    "rsb": lambda a, b: b - a,
-    "lsl": lambda a, b: a << b if b < 32 else 0,
-    "lsr": lambda a, b: a >> b if b < 32 else 0,
-    "movt": lambda a, b: a & 0xFFFF | b << 16,
-}
 
 
 class Flow(Enum):
@@ -117,8 +113,8 @@ class _Decoder:
         name = self.name
         if name in ("bx", "bxj"):
             number = self.register(self.operands[0])
-            return Flow.JUMP, _jump_to(number), number
-        if name in ("mov", "add", "sub", "mvn", "adr", "subs") or name in _ARITHMETIC:
+            return Flow.JUMP, jump_to(number), number
+        if name in ("mov", "add", "sub", "mvn", "adr", "subs") or name in ARITHMETIC:
             return self.computation()
         if name in ("ldr", "ldrd", "str", "strd"):
             return self.single()
@@ -188,7 +184,7 @@ class _Decoder:
             return Flow.EXCEPTION, leave, PC
         number = self.register(operands[0])
         if name == "adr":
-            base: Read = lambda state: _aligned(state.r[PC])  # noqa: E731
+            base: Read = lambda state: aligned(state.r[PC])  # noqa: E731
             sources = [base, self.value(operands[1])]
             name = "add"
         else:
@@ -196,18 +192,18 @@ class _Decoder:
                 name = "mov"
             first = operands[1:] if len(operands) > 2 or name in ("mov", "mvn") else operands
             sources = [self.value(each) for each in first]
-        compute = _compute(name, sources)
+        result = compute(name, sources)
         if number != PC:
-            return Flow.NEXT, _set(number, compute), PC
+            return Flow.NEXT, set_register(number, result), PC
         if self.insn.update_flags:
 
             def back(state: State) -> None:
-                state.next, state.next_mode = compute(state), state.spsr
+                state.next, state.next_mode = result(state), state.spsr
 
             return Flow.EXCEPTION, back, PC
 
         def jump(state: State) -> None:
-            state.next = compute(state)
+            state.next = result(state)
 
         return Flow.JUMP, jump, LR if name == "mov" and self.register(operands[1]) == LR else -1
 
@@ -225,7 +221,7 @@ class _Decoder:
         amount, sign = operand.shift.value, -1 if operand.subtracted else 1
 
         def address(state: State) -> Value:
-            at = state.r[base] if base != PC else _aligned(state.r[PC])
+            at = state.r[base] if base != PC else aligned(state.r[PC])
             if index is None:
                 return add(at, memory.disp)
             distance = state.r[index]
@@ -258,7 +254,7 @@ class _Decoder:
             at = address(state)
             values = [state.load(add(at, 4 * i)) for i in range(count)]
             written(state, at)
-            _assign(state, numbers, values, base == SP)
+            assign(state, numbers, values, base == SP)
 
         return (Flow.JUMP if PC in numbers else Flow.NEXT), load, PC if base == SP else -1
 
@@ -284,7 +280,7 @@ class _Decoder:
                 values = [state.load(add(at, width * i)) for i in range(len(numbers))]
                 if writeback:
                     state.r[base] = add(top, -size if down else size)
-                _assign(state, numbers, values, base == SP, user)
+                assign(state, numbers, values, base == SP, user)
                 return
             for i, number in enumerate(numbers):
                 value = None if number < 0 else state.banked(number, user) if user else state.r[number]
@@ -341,7 +337,9 @@ class _Decoder:
             return lambda state: state.switch(mode)
         if self.name == "mrs":
             number = self.register(operands[0])
-            return _set(number, (lambda state: state.spsr) if text.endswith("spsr") else lambda state: None)
+            return set_register(
+                number, (lambda state: state.spsr) if text.endswith("spsr") else lambda state: None
+            )
         field, source = text.split(",")[0], self.value(operands[-1])
         if field.startswith("spsr"):
             return lambda state: setattr(state, "spsr", source(state))
@@ -353,59 +351,3 @@ class _Decoder:
             state.switch(MODES.get(value & 0x1F) if isinstance(value, int) else None)
 
         return cpsr
-
-
-def _set(number: int, compute: Read) -> Effect:
-    def run(state: State) -> None:
-        if 0 <= number < PC:
-            state.r[number] = compute(state)
-            state.popped &= ~(1 << number)
-
-    return run
-
-
-def _compute(name: str, sources: list[Read]) -> Read:
-    """The result of a data-processing instruction."""
-    if name == "mov":
-        return sources[0]
-    if name == "mvn":
-        source = sources[0]
-        return lambda state: (lambda v: ~v & _MASK if isinstance(v, int) else None)(source(state))
-    function = _ARITHMETIC.get(name)
-
-    def both(state: State) -> Value:
-        a, b = sources[0](state), sources[1](state)
-        if name == "add" and isinstance(a, int):
-            a, b = b, a
-        if not isinstance(b, int):
-            return None
-        if function is None:
-            return add(a, b if name == "add" else -b)
-        return function(a, b) & _MASK if isinstance(a, int) else None
-
-    return both
-
-
-def _aligned(value: Value) -> Value:
-    return value & ~3 if isinstance(value, int) else value
-
-
-def _jump_to(number: int) -> Effect:
-    def run(state: State) -> None:
-        state.next = state.r[number] if number >= 0 else None
-
-    return run
-
-
-def _assign(
-    state: State, numbers: list[int], values: list[Value], stack: bool, user: str | None = None
-) -> None:
-    """Loaded values to their registers; the PC's is where it goes on."""
-    for number, value in zip(numbers, values, strict=True):
-        if number == PC:
-            state.next = value
-        elif user is not None:
-            state.set_banked(number, user, value)
-        elif number >= 0:
-            state.r[number] = value
-            state.popped = state.popped & ~(1 << number) | stack << number

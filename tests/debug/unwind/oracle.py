@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,11 +86,12 @@ class Truth:
 
     A call is BL or BLX, a return any other jump to the latest return address. A return from an exception that
     was not taken begins a program of its own. ``skip``: functions that leave in another way.
+    ``returns``: return addresses of the calls at the beginning, inner first.
     """
 
-    def __init__(self, session: Session, skip: tuple[str, ...] = ()) -> None:
+    def __init__(self, session: Session, skip: tuple[str, ...] = (), returns: Sequence[int] = ()) -> None:
         self.session, self.control, self.skip = session, session.part(Control), skip
-        self.stack: list[_Entry] = []
+        self.stack = [_Entry("call", pc) for pc in reversed(returns)]
 
     def chain(self) -> list[int]:
         """The PC, return addresses, and places where exceptions were taken, inner first."""
