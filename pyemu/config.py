@@ -31,8 +31,18 @@ _SIZE = re.compile(r"(0x[0-9a-f]{1,16}|[0-9]{1,20})\s*(?:([kmg])(?:i?b)?|b)?", r
 _UNIT = {"": 1, "k": KIB, "m": MIB, "g": GIB}
 
 
+def printable(text: str) -> str:
+    """Text on one line, that does nothing to a terminal: what cannot be printed is escaped as in Python."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class UserError(Exception):
-    """A mistake of the person who runs pyemu; the text is one line for that person."""
+    """A mistake of the person who runs pyemu; the text is one line for that person, whatever was typed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text))
 
 
 def parse_size(text: str) -> int:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["LEAVE", "THROUGH", "Forward"]
 
 TABLE_WRITES = 1 << 18
+OUTPUT_BYTES = 1 << 20
+"""What a command shows of the guest's output: a guest that prints for ever fills no memory."""
 LEAVE, THROUGH = lib.PE_RUN_LEAVE, lib.PE_RUN_THROUGH
 _BATCH = 4096
 
@@ -33,6 +35,7 @@ class Forward:
         self.points: dict[int, int | Watch] = {}
         self._numbers = 0
         self.ended: Halt | None = None
+        self.output_left_out = 0
         err = error()
         check(lib.pe_machine_record_tables(self.machine.handle, TABLE_WRITES, err), err)
         self.recorded_from = self.position
@@ -119,7 +122,7 @@ class Forward:
         Breakpoints where it is now do not count.
         """
         self._need_life()
-        return self.halted(self._run(LEAVE, max_insns=max_insns))
+        return self.halted(self._run(LEAVE, max_insns=max_insns, keep=OUTPUT_BYTES))
 
     def step(self, cpu: int | None = None) -> Halt:
         """One instruction of a CPU (None: of that whose turn it is), or one entry of an exception.
@@ -127,7 +130,8 @@ class Forward:
         Where it is another CPU's turn, that one runs first; a CPU that waits is waited for.
         """
         self._need_life()
-        return self.halted(self._run(LEAVE, step=lib.PE_STEP_ANY if cpu is None else cpu + 1))
+        chosen = lib.PE_STEP_ANY if cpu is None else cpu + 1
+        return self.halted(self._run(LEAVE, step=chosen, keep=OUTPUT_BYTES))
 
     def slice(self, step: int | None = None) -> Halt | None:
         """Run on for a few milliseconds, or until a CPU has made a ``step``; None when that is not over."""
@@ -153,6 +157,7 @@ class Forward:
         once: bool = False,
         quiet: bool = False,
         stop_when_idle: bool = False,
+        keep: int | None = None,
     ) -> Stop:
         run, native, err = ffi.new("pe_run *"), ffi.new("pe_stop *"), error()
         run.step, run.stop_when_idle, done = step, stop_when_idle, 0
@@ -170,7 +175,7 @@ class Forward:
             done, executed = done + native.insns, executed + native.insns
             native.insns = done
             stop = Stop.from_native(native)
-            self._take_output(quiet)
+            self._take_output(quiet, keep)
             if stop.reason is StopReason.REQUESTED:
                 self.machine.asked_to_stop()
                 if quiet:
@@ -182,9 +187,11 @@ class Forward:
             if once or executed == limit or stop.reason not in (StopReason.LIMIT, StopReason.OUTPUT):
                 return stop
 
-    def _take_output(self, quiet: bool) -> None:
+    def _take_output(self, quiet: bool, keep: int | None) -> None:
         if not quiet:
             self.machine.console.collect()
+            if keep is not None:
+                self.output_left_out += self.machine.console.drop(keep)
             return
         scratch = ffi.new("char[]", 1 << 16)
         while lib.pe_machine_console_read(self.machine.handle, scratch, len(scratch)):

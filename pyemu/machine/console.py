@@ -34,6 +34,12 @@ class Console:
         self._output.clear()
         return output
 
+    def drop(self, keep: int) -> int:
+        """Forget all output but the latest ``keep`` bytes; returns how many bytes that were."""
+        gone = max(0, len(self._output) - keep)
+        del self._output[:gone]
+        return gone
+
     def write(self, data: bytes | str) -> None:
         """Type this to the guest; text is sent as UTF-8, and nothing is added to it."""
         raw = data.encode() if isinstance(data, str) else bytes(data)

@@ -9,11 +9,15 @@ from pathlib import Path
 import pytest
 
 from pyemu.config import UserError
+from pyemu.debug import Session
 from pyemu.debug.dump import open_dump
 from pyemu.debug.dump.prstatus import CPU_NOTE
 from pyemu.debug.gdb.server import GdbServer, parse_endpoint
 from pyemu.debug.opening import open_target, read_symbols
+from pyemu.debug.prompt import completions
+from pyemu.machine.loaders import Symbols
 from pyemu.machine.snapshot import END, MAGIC, META, STATE
+from tests.debug.bring_up import elf_of
 from tests.debug.cores import NAMES, RAM, REGISTERS, Load, make_core, note, prstatus
 from tests.debug.targets import dump_session
 from tests.mmu.dump_cases import dump
@@ -76,3 +80,38 @@ def test_an_address_that_is_none_is_a_line_of_a_system_map_that_is_refused(
 def test_a_host_whose_name_cannot_be_encoded_is_refused() -> None:
     with pytest.raises(UserError, match="gdb: cannot listen"):
         GdbServer(dump_session(dump("1G-svc")), *parse_endpoint("\udcff:0"))
+
+
+def test_a_dump_that_does_not_say_where_its_tables_are_has_registers_and_completion(tmp_path: Path) -> None:
+    path = tmp_path / "core"
+    path.write_bytes(make_core([Load(RAM, bytes(4096))], note(b"CORE", 1, prstatus())))
+    with Session(open_target(path)) as session:
+        assert session.execute("regs pc").values == {"pc": REGISTERS[15]}
+        assert "pc" in completions(session, "walk p")
+        assert session.execute("cpu").cpus[0].pc == REGISTERS[15]
+        with pytest.raises(UserError, match="does not say where the page tables are"):
+            session.execute("walk 0")
+
+
+@pytest.mark.parametrize(
+    "line", ["walk 0 --\u2028x", "walk pc+\x0b4\x1b[2J", "x/\x85 0", "sym \x1b[31m", "diff '\x1c'"]
+)
+def test_a_complaint_is_one_line_that_does_nothing_to_the_terminal(line: str) -> None:
+    with pytest.raises(UserError) as complaint:
+        dump_session(dump("1G-svc")).execute(line)
+    assert str(complaint.value).isprintable()
+
+
+@pytest.mark.parametrize("form", ["map", "elf", "snapshot"])
+def test_names_of_symbols_do_nothing_to_the_terminal(form: str, tmp_path: Path) -> None:
+    name, path = "\x1b[2J\x07stext", tmp_path / "symbols"
+    if form == "map":
+        path.write_text(f"c0008000 T {name}\n")
+        found = read_symbols(path)
+    elif form == "elf":
+        path.write_bytes(elf_of(bytes(16), RAM, {name: 0xC000_8000}))
+        found = read_symbols(path)
+    else:
+        found = Symbols.known({name: 0xC000_8000})
+    assert found.describe(0xC000_8000) == "\\x1b[2J\\x07stext"
+    assert found.find("\\x1b[2J\\x07stext") == 0xC000_8000

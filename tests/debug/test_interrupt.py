@@ -1,4 +1,4 @@
-"""Ctrl-C: the guest stops, the session goes on, wherever it comes."""
+"""Guests that run for ever: Ctrl-C stops them wherever it comes, and their output fills no memory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from pyemu.debug import control as control_module
 from pyemu.debug.control import Control
 from pyemu.machine import Machine, StopReason
 from tests.conftest import ROOT, pyemu_command
-from tests.debug.bring_up import controlled
-from tests.machine.traps.guest import SMALL, WFI
+from tests.debug.bring_up import arm_machine, controlled
+from tests.machine.images import SVC_HOST
+from tests.machine.traps.guest import FREE, SMALL, WFI, Guest
 
 BRANCH_TO_SELF = struct.pack("<I", 0xEAFFFFFE)
 
@@ -80,3 +81,25 @@ def test_a_run_that_cannot_go_on_as_it_did_ends_and_says_so() -> None:
         here = control.position
         with pytest.raises(UserError, match="the run was not the same again"):
             control.go_to(control_module.Position(here.insns, here.exceptions + 1))
+
+
+def test_of_a_guest_that_prints_for_ever_the_latest_megabyte_is_shown() -> None:
+    """SYS_WRITE of a megabyte to handle 1, which is the console, again and again."""
+    guest = Guest()
+    guest.mov(0, 5)
+    guest.mov(1, FREE)
+    guest.label("again")
+    guest.op(SVC_HOST)
+    guest.mov(0, 5)
+    guest.b("again")
+    machine = arm_machine(guest)
+    machine.write_phys(FREE, struct.pack("<3I", 1, FREE + 0x1000, 1 << 20))
+    machine.write_phys(FREE + 0x1000, b"line of the guest\n" * 0x10000)
+    session, _ = controlled(machine)
+    with session:
+        found = session.execute("c 100")
+        assert len(found.output) == 1 << 20
+        assert found.left_out >= 4 << 20
+        assert found.lines[0] == f"({found.left_out} bytes of output before are left out)"
+        again = session.execute("c 100")
+        assert 0 < again.left_out < 2 * found.left_out

@@ -11,14 +11,12 @@ import pytest
 from pyemu.machine import Machine
 from tests.fuzz.blobs import Campaign, boot, clean, machine_config
 from tests.fuzz.damage import damage
-from tests.fuzz.debugger.__main__ import SHARES, DebuggerCampaign, shares
 from tests.fuzz.guests import BLOB_BYTES, MIXES, make_guest
 from tests.fuzz.inputs import TARGETS, fuzz
 from tests.fuzz.values import LOAD
 
 BLOBS = int(os.environ.get("PYEMU_FUZZ_BLOBS", "400"))
 INPUTS = int(os.environ.get("PYEMU_FUZZ_INPUTS", "100"))
-DEBUGGER = int(os.environ.get("PYEMU_FUZZ_DEBUGGER", "4000"))
 
 
 @pytest.mark.parametrize("mix", MIXES)
@@ -33,20 +31,6 @@ def test_damaged_input_works_or_is_refused_in_one_line(target: str) -> None:
     results = fuzz(target, seed=2, first=0, count=INPUTS)
     assert results["refused"] > 0
     assert results["accepted"] > 0
-
-
-@pytest.mark.parametrize("kind", SHARES)
-def test_the_debugger_withstands_hostile_input(kind: str) -> None:
-    count = shares(DEBUGGER)[kind]
-    report = DebuggerCampaign(seed=2, kind=kind).run(0, count)
-    assert report.findings == []
-    assert report.cases == count
-    assert len(report.ends) > 1, "every case ended alike"
-
-
-def test_shares_add_up() -> None:
-    for count in (1, 999, 4000, 1_000_000):
-        assert sum(shares(count).values()) == count
 
 
 def test_a_guest_runs_alike_on_two_machines() -> None:

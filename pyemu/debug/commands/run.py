@@ -52,17 +52,23 @@ class Place:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Why a run ended, where, and what the guest has printed on the way."""
+    """Why a run ended, where, and what the guest has printed on the way.
+
+    ``left_out`` is how many bytes of output came before ``output``, which is the latest megabyte.
+    """
 
     reason: str
     text: str
     place: Place
     insns: int
     output: str
+    left_out: int
 
     @property
     def lines(self) -> list[str]:
         printed = self.output.splitlines()
+        if self.left_out:
+            printed.insert(0, f"({self.left_out} bytes of output before are left out)")
         return [*printed, *([self.text] if self.text else []), self.place.line]
 
 
@@ -143,12 +149,14 @@ def stopped(session: Session, halt: Halt) -> Stopped:
     """A halt in words."""
     control = session.part(Control)
     output = control.machine.console.read().decode("utf-8", "replace")
+    left_out, control.output_left_out = control.output_left_out, 0
     return Stopped(
         halt.reason.name.lower(),
         _reason(session, control, halt),
         place(session, halt.cpu),
         halt.executed,
         output,
+        left_out,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pyemu.config import UserError, printable
 from pyemu.debug.linux.kallsyms_tables import (
     DIGITS,
     MAX_BEHIND,
@@ -43,7 +44,7 @@ class Kallsyms(Symbols):
     def __init__(self, tables: Tables) -> None:
         super().__init__(None)
         self._tables = tables
-        self._tokens = [token.decode("ascii", "replace") for token in tables.tokens]
+        self._tokens = [printable(token.decode("ascii", "replace")) for token in tables.tokens]
 
     def __len__(self) -> int:
         return len(self._tables.addresses)
@@ -145,7 +146,10 @@ class GuestSymbols:
         target, machine = self._session.target, self._session.target.machine
         insns = 0 if machine is None else machine.stats().insns
         cpus = [self._session.cpu, *range(target.cpus)]
-        regimes = dict.fromkeys(target.regime(cpu) for cpu in cpus)
+        try:
+            regimes = dict.fromkeys(target.regime(cpu) for cpu in cpus)
+        except UserError:  # a dump that does not say where its tables are
+            return
         if self._asked == (insns, *regimes):
             return
         self._asked = (insns, *regimes)

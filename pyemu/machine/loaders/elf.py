@@ -12,7 +12,7 @@ from bisect import bisect_right
 from functools import cached_property
 from typing import Any
 
-from pyemu.config import UserError
+from pyemu.config import UserError, printable
 from pyemu.machine import board
 from pyemu.machine.loaders.plan import LoadPlan, Placement, place
 
@@ -112,7 +112,7 @@ class Symbols:
     def known(cls, addresses: dict[str, int]) -> Symbols:
         """Symbols that are already known."""
         symbols = cls(None)
-        symbols.addresses = addresses
+        symbols.addresses = {printable(name): address for name, address in addresses.items()}
         return symbols
 
     @property
@@ -141,7 +141,9 @@ class Symbols:
                         and symbol["st_shndx"] != "SHN_UNDEF"
                         and info in ("STT_NOTYPE", "STT_OBJECT", "STT_FUNC")
                     ):
-                        found.setdefault(symbol.name, symbol["st_value"] & (~1 if info == "STT_FUNC" else ~0))
+                        found.setdefault(
+                            printable(symbol.name), symbol["st_value"] & (~1 if info == "STT_FUNC" else ~0)
+                        )
         except Exception:  # symbols are a convenience: a damaged table is as good as none
             return {}
         return found

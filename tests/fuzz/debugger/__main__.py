@@ -25,13 +25,13 @@ from collections import Counter
 from pathlib import Path
 
 from pyemu.native import load_capstone
-from tests.fuzz.campaign import HANG_SECONDS, Campaign, Report
+from tests.fuzz.campaign import Campaign, Report
 from tests.fuzz.debugger.fuzzer import Fuzzer
 
 SHARES = {
-    "packet": 320,
-    "conversation": 80,
-    "line": 340,
+    "packet": 330,
+    "conversation": 60,
+    "line": 350,
     "core": 90,
     "image": 30,
     "snapshot": 20,
@@ -41,6 +41,8 @@ SHARES = {
     "shell": 5,
 }
 """How many of a thousand cases are of each kind."""
+WAIT_SECONDS = 300.0
+"""A case that sleeps; one that computes too long ends by itself."""
 
 
 def fuzzers() -> dict[str, type[Fuzzer]]:
@@ -92,7 +94,7 @@ class DebuggerCampaign(Campaign):
 
     what = "case"
 
-    def __init__(self, seed: int, kind: str, hang_seconds: float = HANG_SECONDS) -> None:
+    def __init__(self, seed: int, kind: str, hang_seconds: float = WAIT_SECONDS) -> None:
         super().__init__(seed, hang_seconds)
         self.kind = kind
         self.renew = fuzzers()[kind].block

@@ -63,6 +63,8 @@ def _hostile_core(rng: random.Random, format: str) -> bytes:
     low, tables = ram_like_linux(format)
     if rng.randrange(3) == 0:
         tables = (damage(rng, tables[:0x6000]) + tables)[: len(tables)]
+    if rng.randrange(4) == 0:  # VMCOREINFO and kallsyms
+        low = (low[:0x5000] + damage(rng, low[0x5000:]) + low)[: len(low)]
     pieces = [_hostile_notes(rng), low, tables]
     head, size = (64, 56) if bits == 64 else (52, 32)
     count = len(pieces) + rng.choice((0, 0, 0, 1, 5))
@@ -71,12 +73,12 @@ def _hostile_core(rng: random.Random, format: str) -> bytes:
     for number in range(count):
         data = pieces[number] if number < len(pieces) else b""
         pa = (0, RAM, ROOT)[number] if number < len(pieces) else RAM + hostile_number(rng, 24)
-        memory = (len(data), MIB, 15 * MIB)[number] if number < len(pieces) else hostile_number(rng, 24)
+        memory = len(data) if number < len(pieces) else hostile_number(rng, 24)
         headers.append([4 if number == 0 else 1, 7, at + len(body), 0, pa, len(data), memory, 0])
         body += data
     for _ in range(rng.choice((0, 1, 1, 2, 6))):
         header, field = rng.choice(headers), rng.choice((0, 2, 3, 4, 4, 5, 5, 6, 6, 6, 7))
-        near = rng.choice((*headers[rng.randrange(count)][2:7], at + len(body), 1 << bits, 1 << 40))
+        near = rng.choice((16 * MIB, *headers[rng.randrange(count)][2:7], at + len(body), 1 << bits, 1 << 40))
         header[field] = (near + rng.choice((-4096, -1, 0, 0, 1, 4096)), hostile_number(rng, bits))[
             rng.randrange(2)
         ]

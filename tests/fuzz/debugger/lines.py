@@ -10,18 +10,19 @@ from pyemu.config import UserError
 from pyemu.debug import Session
 from pyemu.debug.commands.tables import FILTERS
 from pyemu.debug.control import Control
-from pyemu.debug.parameters import Address, Choice, Flag, Number, Option, Parameter, Range, Suffix
+from pyemu.debug.parameters import Address, Choice, Flag, Number, Option, Parameter, Range, Size, Suffix
 from pyemu.debug.prompt import Script, completions
 from pyemu.debug.registry import Command, commands
 from pyemu.debug.render import as_json, as_text
 from pyemu.debug.target import Capability
+from pyemu.kernel import Kernel, Process
 from pyemu.mem import Memory
 from tests.fuzz.damage import hostile_number
 from tests.fuzz.debugger.fuzzer import ACCEPTED, REFUSED, Fuzzer, one_line
 from tests.fuzz.debugger.limits import Guard, ctrl_c_after
 from tests.fuzz.debugger.worlds import make_world
 
-__all__ = ["Lines", "execute", "random_line"]
+__all__ = ["Lines", "execute", "line_of", "random_line"]
 
 _WORDS = (
     *(
@@ -82,8 +83,9 @@ _FORMATS = ("x", "d", "u", "o", "t", "c", "s", "a", "i", "b", "h", "w", "g", "p"
 
 
 @cache
-def _commands() -> list[Command]:
-    return sorted(set(commands().values()), key=lambda each: each.name)
+def _commands(can: Capability = ~Capability.NONE) -> list[Command]:
+    """Those that a target of such capabilities carries out."""
+    return sorted({each for each in commands().values() if each.needs in can}, key=lambda each: each.name)
 
 
 @cache
@@ -109,6 +111,8 @@ def _place(rng: random.Random, session: Session, bits: int = 32) -> str:
     symbols = session.target.symbols.addresses
     if kind == 0 and symbols:
         text = rng.choice(list(symbols))
+    elif kind < 5 and session.target.kernel is not None:
+        text = f"{_mapped(rng, session.target.kernel):#x}"
     elif kind < 3:
         text = rng.choice(
             ("pc", "sp", "lr", "r0", "r11", "$sp", "ttbr0", "ttbr1", "vbar", "dfar", "SP", "par", "d3")
@@ -120,6 +124,15 @@ def _place(rng: random.Random, session: Session, bits: int = 32) -> str:
     return text
 
 
+def _mapped(rng: random.Random, kernel: Kernel) -> int:
+    """An address in, or beside, an area of a process."""
+    areas = [area for task in kernel.tasks for area in Process(kernel, task.pid).areas]
+    if not areas:
+        return 0x1_0000
+    area = rng.choice(areas)
+    return rng.choice((area.start, area.start, area.end, rng.randrange(area.start, area.end))) & 0xFFFF_FFFF
+
+
 def _argument(rng: random.Random, session: Session, parameter: Parameter, files: list[str]) -> str:
     if isinstance(parameter, Address):
         return _place(rng, session, parameter.bits)
@@ -129,6 +142,8 @@ def _argument(rng: random.Random, session: Session, parameter: Parameter, files:
     if isinstance(parameter, Number):
         edges = (parameter.low, parameter.high, parameter.low - 1, parameter.high + 1)
         return str(rng.choice((*edges, *range(parameter.low, parameter.low + 9), hostile_number(rng, 64))))
+    if isinstance(parameter, Size):
+        return rng.choice(("4096", "1", "8K", "64K", "2M", "1G", "3G", "0", "4G", "-1", _number(rng, 32)))
     if isinstance(parameter, Suffix):
         count = rng.choice(("", "0", "1", "4", "100", "4096", "65536", "65537", "99999999999999999999"))
         return "/" + count + "".join(rng.choices(_FORMATS, k=rng.randrange(4)))
@@ -144,15 +159,30 @@ def _argument(rng: random.Random, session: Session, parameter: Parameter, files:
 def _word(rng: random.Random, session: Session, parameter: Parameter, files: list[str]) -> str:
     if parameter.name == "filter":
         return ",".join(rng.choices([*FILTERS, "", "x"], k=rng.randrange(1, 5)))
+    if parameter.name in ("save", "name") and rng.randrange(2):
+        return rng.choice(("before", "now"))
+    if rng.randrange(2) and (offered := parameter.words(session)):
+        return rng.choice(offered)
     if parameter.name == "number":
         return rng.choice(("all", "1", "2", "3", "0", "-1", "99999999999"))
     known = [*files, *session.registers, *list(session.target.symbols.addresses)[:40], *_names()]
     return rng.choice((*_WORDS, *rng.choices(known, k=20)))
 
 
+def line_of(rng: random.Random, session: Session, command: Command, name: str, files: list[str]) -> list[str]:
+    """Words of a command, as its parameters take them."""
+    words = [name]
+    for parameter in command.parameters:
+        if not parameter.optional or rng.randrange(5) < 2:
+            words.append(_argument(rng, session, parameter, files))
+    if rng.randrange(12) == 0:
+        rng.shuffle(words)
+    return words
+
+
 def random_line(rng: random.Random, session: Session, files: list[str]) -> str:
     """One line: mostly right, or nearly."""
-    command = rng.choice(_commands())
+    command = rng.choice(_commands(session.target.capabilities) if rng.randrange(8) else _commands())
     name = rng.choice((command.name, command.name, *command.aliases))
     kind = rng.randrange(16)
     if kind == 0:
@@ -162,12 +192,7 @@ def random_line(rng: random.Random, session: Session, files: list[str]) -> str:
     elif kind == 2:
         words = ["help", name]
     else:
-        words = [name]
-        for parameter in command.parameters:
-            if not parameter.optional or rng.randrange(3) == 0:
-                words.append(_argument(rng, session, parameter, files))
-        if rng.randrange(12) == 0:
-            rng.shuffle(words)
+        words = line_of(rng, session, command, name, files)
     line = " ".join(words).replace(" /", "/" if rng.randrange(8) else " /", 1)
     if rng.randrange(4) == 0:
         for _ in range(rng.choice((1, 1, 1, 3, 8))):
@@ -186,6 +211,8 @@ def execute(session: Session, line: str) -> str:
     except UserError as problem:
         return one_line(problem)
     text, json = as_text(result), as_json(result)
+    if not hasattr(result, "output"):  # of the guest's console
+        assert all(line.isprintable() for line in text.split("\n")), f"{line!r} prints {text[:300]!r}"
     assert "\n" not in json
     assert as_text(result, colour=True).replace("\x1b[0m", "").count("\n") == text.count("\n")
     return ACCEPTED

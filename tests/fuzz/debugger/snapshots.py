@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import random
@@ -82,7 +83,7 @@ def _hostile_meta(rng: random.Random, meta: dict[str, Any]) -> bytes:
         if rng.randrange(5) == 0:
             part.pop(name, None)
         else:
-            part[name] = rng.choice((*_ODD_META, hostile_number(rng, 64)))
+            part[name] = copy.deepcopy(rng.choice((*_ODD_META, hostile_number(rng, 64))))
     text = json.dumps(made if rng.randrange(12) else rng.choice(_ODD_META)).encode()
     kind = rng.randrange(10)
     return damage(rng, text) if kind == 0 else b"[" * 100_000 if kind == 1 and rng.randrange(4) == 0 else text

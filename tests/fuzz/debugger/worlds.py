@@ -17,6 +17,7 @@ from pyemu.machine import Machine
 from pyemu.mem import Memory
 from tests.debug.bring_up import arm_machine, bring_up, thumb_machine
 from tests.debug.cores import RAM, Load, like_linux, make_core, note, prstatus
+from tests.debug.kallsyms_image import LAYOUTS, encode, some_symbols
 from tests.debug.test_hostile_tables import random_session
 from tests.fuzz.blobs import machine_core
 from tests.fuzz.guests import make_guest
@@ -103,13 +104,14 @@ def ram_like_linux(format: str) -> tuple[bytes, bytes]:
         like_linux(memory, format, ROOT)
         info = note(b"VMCOREINFO", 0, b"OSRELEASE=6.1\nSYMBOL(swapper_pg_dir)=c0100000\n")
         memory.write(RAM + 0x5000, info)
+        memory.write(RAM + 0x6000, encode(some_symbols(random.Random(0), 600), LAYOUTS["6.1"]))
         return memory.read(RAM, HELD), memory.read(ROOT, HELD)
 
 
 def core_of_a_guest(format: str, bits: int = 32) -> bytes:
     """A small core that is right."""
     low, tables = ram_like_linux(format)
-    loads = [Load(RAM, low, MIB), Load(ROOT, tables, 15 * MIB)]
+    loads = [Load(RAM, low, 2 * HELD), Load(ROOT, tables)]
     return make_core(loads, note(b"CORE", 1, prstatus()) * 2, bits=bits)
 
 
