@@ -180,11 +180,11 @@ class Forward:
                 self.machine.asked_to_stop()
                 if quiet:
                     raise UserError(f"stopped on the way back, at {self.position.text}")
+            if stop.reason is StopReason.POSITION and executed == limit:
+                stop = replace(stop, reason=StopReason.LIMIT)
             if stop.reason is StopReason.LIMIT and not quiet:
                 self._passed(executed)
-            if stop.reason is StopReason.POSITION and executed == limit:
-                return replace(stop, reason=StopReason.LIMIT)
-            if once or stop.reason not in (StopReason.LIMIT, StopReason.OUTPUT):
+            if once or executed == limit or stop.reason not in (StopReason.LIMIT, StopReason.OUTPUT):
                 return stop
 
     def _take_output(self, quiet: bool, keep: int | None) -> None:

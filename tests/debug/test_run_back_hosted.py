@@ -14,6 +14,7 @@ from pyemu.debug.opening import open_kernel
 from pyemu.kernel import Kernel, KernelConfig, Process
 from pyemu.mmu import mapped_ranges
 from tests.conftest import ROOT
+from tests.debug.test_run_timed import billed
 
 Open = Callable[..., Session]
 PROGRAMS = ("cow", "fault", "gup", "touch", "window")
@@ -161,3 +162,13 @@ def test_history_names_what_the_model_stored_for_which_instruction(program: Open
     assert "do_wp_page" not in [
         each.function for d in session.execute("history sp").descriptors for each in d.writes
     ]
+
+
+@pytest.mark.parametrize("timing", ["tlb", "cache"])
+def test_stops_of_the_debugger_change_no_cycle_of_program_and_kernel(program: Open, timing: str) -> None:
+    through, stepped = (program("cow", timing=timing, core="cortex-a15") for _ in range(2))
+    through.execute("c")
+    stepped.execute("b 0x10f64")
+    for command in ("c", "s 40", "c 777", "s 3", "c 12345", "s", "c 1", "c"):
+        stepped.execute(command)
+    assert (billed(stepped.machine), state(stepped)) == (billed(through.machine), state(through))
