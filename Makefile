@@ -96,7 +96,8 @@ fuzz: $(ASAN)/built ## random guests and damaged input on that build: COUNT=1000
 
 fuzz-debug: $(ASAN)/built ## hostile packets, command lines, dumps and snapshots on that build: COUNT=1000000 SEED=1 JOBS=2
 	$(SANITIZED) PYTHONMALLOC=malloc \
-	    $(abspath $(BIN))/python -m tests.fuzz.debugger --count $(COUNT) --seed $(SEED) --jobs $(JOBS)
+	    $(abspath $(BIN))/python -m tests.fuzz.debugger --count $(COUNT) --seed $(SEED) --jobs $(JOBS) \
+	    $(if $(FIRST),--first $(FIRST)) $(if $(KIND),--kind $(KIND))
 
 bench: $(VENV)/test-installed ## speed, side by side with peers
 	$(BIN)/python -m pytest bench -s

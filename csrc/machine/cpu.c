@@ -274,4 +274,7 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
     cpu->stuck = 0;
     cpu->break_skip_insns = NEVER;
     cpu->held.on = false;
+    if (cpu->timed) {
+        cpu->timed->parked = NULL;
+    }
 }

@@ -38,6 +38,9 @@ void exception_enter(pe_cpu *cpu, uint32_t vector, uint32_t mode, uint32_t retur
 {
     const uint32_t sctlr = cpu->regime.sctlr;
     cpu->exceptions++;
+    if (cpu->timed && cpu->timed->parked) { /* somebody has set the PC to where nothing can be fetched */
+        timed_abandon(cpu);
+    }
     cpu->held.on = false;
     debug_exception(cpu);
     const uint32_t old = cpu_reg(cpu, UC_ARM_REG_CPSR);

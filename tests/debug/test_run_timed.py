@@ -17,10 +17,11 @@ from pyemu.debug.control import Control, Watch
 from pyemu.machine import Machine, StopReason
 from pyemu.mmu import TlbArray
 from pyemu.timing import read_core
+from tests.bills import check_bill
 from tests.debug.bring_up import IT_PROGRAM, PTE, THUMB, arm_machine, bring_up, controlled
 from tests.debug.test_run_stops import state
 from tests.machine.oracle.guests import make
-from tests.machine.traps.guest import ELF, LOG, Guest, subs
+from tests.machine.traps.guest import ELF, FREE, LOG, NOP, Guest, subs
 
 
 def billed(machine: Machine) -> Any:
@@ -260,3 +261,28 @@ def test_table_stores_that_are_recorded_reach_the_caches() -> None:
     with session:
         control.machine.run(max_insns=3_000_000)
         assert (billed(machine), state(machine)) == wanted
+
+
+@pytest.mark.parametrize("insns", [50, 51, 52])
+def test_a_block_that_is_left_for_where_nothing_can_be_fetched_is_forgotten(insns: int) -> None:
+    """Within a block, to outside memory, to a loop of three instructions; then that is written."""
+    guest = Guest()
+    guest.op(NOP, NOP, NOP, NOP, NOP)
+    guest.exit()
+    machine = arm_machine(guest, MachineConfig(16 * MIB, timing="tlb"))
+    loop = struct.pack("<3I", NOP, NOP, 0xEAFFFFFC)
+    machine.write_phys(FREE, loop)
+    session, control = controlled(machine)
+    with session:
+        control.step()
+        control.step()
+        machine.set_reg("pc", 0xB000_0000)
+        control.touched()
+        control.step()
+        assert machine.reg("lr_abt") == 0xB000_0004
+        machine.set_reg("pc", FREE)
+        control.touched()
+        control.resume(insns)
+        machine.write_phys(FREE, loop)
+        assert control.resume(50).reason is StopReason.LIMIT
+        check_bill(machine)

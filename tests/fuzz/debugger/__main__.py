@@ -106,8 +106,9 @@ class DebuggerCampaign(Campaign):
         return [*command, "--work", f"{first}:{end}"]
 
     def again(self, first: int, count: int) -> str:
-        kind = f"--kind {self.kind} --seed {self.seed}"
-        return f"python -m tests.fuzz.debugger {kind} --first {first} --count {count}"
+        case = f"--kind {self.kind} --seed {self.seed} --first {first} --count {count}"
+        made = f"KIND={self.kind} SEED={self.seed} FIRST={first} COUNT={count}"
+        return f"python -m tests.fuzz.debugger {case}  (on the sanitizers: make fuzz-debug {made})"
 
 
 def shares(count: int) -> dict[str, int]:
