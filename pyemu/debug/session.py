@@ -143,9 +143,13 @@ class Session:
 
     def select(self, cpu: int) -> None:
         """Look at another CPU."""
+        self.need_cpu(cpu)
+        self.cpu = cpu
+
+    def need_cpu(self, cpu: int) -> None:
+        """Raise :class:`~pyemu.config.UserError` unless there is such a CPU."""
         if not 0 <= cpu < self.target.cpus:
             raise UserError(f"CPU {cpu}: there are {self.target.cpus}, counted from 0")
-        self.cpu = cpu
 
     def read(self, va: int, size: int) -> bytes:
         """Bytes at a virtual address, as PL1 of the current CPU translates it."""

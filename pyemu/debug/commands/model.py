@@ -136,6 +136,7 @@ def switch(session: Session, pid: int, cpu: int | None = None) -> Outcome:
     """Makes a process the one that runs, on the current CPU or another; its windows come with it."""
     need_bare(session, "switch")
     target = session.cpu if cpu is None else cpu
+    session.need_cpu(target)
     with act_on(session, "switch") as act:
         process = act.process(pid)
         process.run(target)
