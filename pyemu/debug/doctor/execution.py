@@ -184,7 +184,7 @@ def _runs(case: Case) -> bool:
 
 
 def _aborted(case: Case) -> bool:
-    return case.on and case.mode == _ABORT_MODE
+    return case.on and case.mode == _ABORT_MODE and case.pc is not None
 
 
 def hang(case: Case) -> Iterator[Finding]:
