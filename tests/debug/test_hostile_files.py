@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pyemu.debug import Session
 from pyemu.debug.dump import open_dump
 from pyemu.debug.dump.prstatus import CPU_NOTE
 from pyemu.debug.gdb.server import GdbServer, parse_endpoint
-from pyemu.debug.opening import open_target, read_symbols
+from pyemu.debug.opening import OpenOptions, open_target, read_symbols
 from pyemu.debug.prompt import completions
 from pyemu.machine.loaders import Symbols
 from pyemu.machine.snapshot import END, MAGIC, META, STATE
@@ -115,3 +116,13 @@ def test_names_of_symbols_do_nothing_to_the_terminal(form: str, tmp_path: Path) 
         found = Symbols.known({name: 0xC000_8000})
     assert found.describe(0xC000_8000) == "\\x1b[2J\\x07stext"
     assert found.find("\\x1b[2J\\x07stext") == 0xC000_8000
+
+
+@pytest.mark.parametrize("mode", [0x10, 0x13, 0x17, 0x1B, 0x1F, 0x00])
+def test_the_doctor_does_without_a_pc(mode: int, tmp_path: Path) -> None:
+    """Registers that a user has typed off a screen may be few."""
+    path, regs = tmp_path / "ram", tmp_path / "regs"
+    path.write_bytes(bytes(1 << 16))
+    regs.write_text(json.dumps({"sctlr": 0xC5187D, "ttbcr": 0, "ttbr0": RAM, "cpsr": mode}))
+    with Session(open_target(path, OpenOptions(regs=regs, ram_base=RAM))) as session:
+        assert session.execute("doctor mmu").lines

@@ -71,6 +71,11 @@ def test_an_access_that_cannot_be_ends_in_a_signal_with_its_reason(bench: Sessio
     assert "SIGSEGV" not in bench.execute(f"touch {AT:#x} r").text
 
 
+def test_a_name_of_a_task_does_nothing_to_the_terminal(bench: Session) -> None:
+    assert "(a\\x1b[31m)" in bench.execute("spawn a\x1b[31m").text
+    assert all(line.isprintable() for line in tasks(bench).lines)
+
+
 def test_fork_switch_and_kill(bench: Session) -> None:
     free = bench.target.kernel.meminfo.mem_free
     child = bench.execute("fork").value
