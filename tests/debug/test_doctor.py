@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,6 @@ from pyemu.config import MachineConfig
 from pyemu.debug import LiveTarget, Session
 from pyemu.debug.code import omissions
 from pyemu.debug.commands.mmu_doctor import doctor_mmu
-from pyemu.debug.dump import open_dump
 from pyemu.machine import LoadOptions, Machine, StopReason
 from tests.acceptance.conftest import debian, packages, u_boot  # noqa: F401  (fixtures)
 from tests.acceptance.guest import Guest
@@ -275,21 +272,3 @@ def test_thumb_code_is_read_by_halfwords() -> None:
     assert len(omissions(read + orr_m + sctlr + nops, 0x1000, thumb=True)) == 1
     away = struct.pack("<HH", 0xE001, 0xBF00)  # b over two halfwords, to the ISB
     assert omissions(sctlr + away + b"\x00\xbf" + isb + nops, 0x1000, thumb=True) == []
-
-
-def test_a_dump_of_abort_mode_without_a_pc_has_no_hang_to_explain(tmp_path: Path) -> None:
-    ram = bytearray(1 << 21)
-    ram[8:12] = (0x4000_0C02).to_bytes(4, "little")  # a section, at the wrong place
-    (tmp_path / "ram").write_bytes(bytes(ram))
-    known = {
-        "sctlr": 1,
-        "ttbcr": 0,
-        "ttbr0": 0x4000_0000,
-        "ttbr1": 0,
-        "dacr": 1,
-        "cpsr": 0x1D7,
-        "sp": 0x4000_0100,
-    }
-    (tmp_path / "regs.json").write_text(json.dumps(known))
-    with Session(open_dump(tmp_path / "ram", regs=tmp_path / "regs.json", ram_base=0x4000_0000)) as session:
-        assert session.execute("doctor mmu").lines
