@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pyemu.debug import control, forward
 from pyemu.debug.registry import commands
 from tests.conftest import ROOT
 from tests.fuzz.debugger.__main__ import SHARES, DebuggerCampaign, shares
@@ -34,6 +35,18 @@ def test_shares_add_up() -> None:
         assert sum(shares(count).values()) == count
 
 
+@pytest.fixture
+def limits_end_with_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``ctrl_c_after`` sets for a worker's life is as before behind a test of this process."""
+    for module, names in (
+        (forward, ("lib", "SLICE_INSNS")),
+        (control, ("CHECKPOINT_INSNS", "MAX_CHECKPOINT_BYTES")),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name))
+
+
+@pytest.mark.usefixtures("limits_end_with_the_test")
 def test_lines_reach_every_command(tmp_path: Path) -> None:
     """A generator that is refused at the door finds nothing."""
     missing = set(commands().values())
