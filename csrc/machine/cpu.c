@@ -270,6 +270,7 @@ void cpu_reset(pe_cpu *cpu, uint32_t pc, uint32_t r0)
     cpu_set_reg(cpu, UC_ARM_REG_PC, pc);
     cpu->fault.valid = false;
     cpu->event = false;
+    engine_exclusive_load(&m->engine, &cpu->probe, &(pe_exclusive){UINT64_MAX, 0, 0});
     cpu->wants_input = WANTS_NOTHING;
     cpu->stuck = 0;
     cpu->break_skip_insns = NEVER;

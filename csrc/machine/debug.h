@@ -56,6 +56,7 @@ typedef struct checkpoint {
     struct {
         held_block held;
         bool event;
+        pe_exclusive exclusive;
     } cpu[PE_MAX_CPUS];
     saved_page **pages; /* as they were, of those written since */
     size_t npages, room;

@@ -263,8 +263,47 @@ static size_t find_unsynced(const pe_engine *engine, uc_engine *uc)
     return 0;
 }
 
-void engine_find_flags(pe_engine *engine)
+/* ---- the exclusive monitor ---- */
+
+/* LDREX leaves the address and the word that it loaded, each in 64 bits, and another 64 for LDREXD. */
+static size_t find_exclusive(const pe_engine *engine, uc_engine *uc)
 {
+    const uint8_t *regs = (const uint8_t *)find_regs(engine, uc);
+    const uint32_t address = TRIAL_WORD;
+    const uint64_t left[] = {TRIAL_WORD, TRIAL_VALUE};
+    uint8_t *env = regs ? malloc(PROBE_CPU_BYTES) : NULL;
+    if (!env) {
+        return 0;
+    }
+    engine->reg_write(uc, UC_ARM_REG_R2, &address);
+    size_t found = 0;
+    if (engine->emu_start(uc, TRIAL_LDREX, TRIAL_LDREX + 4, 0, 0) == UC_ERR_OK) {
+        const size_t size = read_safely(regs, env, PROBE_CPU_BYTES);
+        for (size_t at = 16 * sizeof(uint32_t); at + sizeof(uint64_t[3]) <= size && !found; at += sizeof(uint64_t)) {
+            found = memcmp(env + at, left, sizeof left) ? 0 : at;
+        }
+    }
+    free(env);
+    return found;
+}
+
+void engine_exclusive_save(const pe_engine *engine, const pe_engine_probe *probe, pe_exclusive *out)
+{
+    if (engine->exclusive_at) {
+        memcpy(out, (const uint8_t *)probe->regs + engine->exclusive_at, sizeof *out);
+    }
+}
+
+void engine_exclusive_load(const pe_engine *engine, const pe_engine_probe *probe, const pe_exclusive *in)
+{
+    if (engine->exclusive_at) {
+        memcpy((uint8_t *)(uintptr_t)probe->regs + engine->exclusive_at, in, sizeof *in);
+    }
+}
+
+void engine_find_inside(pe_engine *engine)
+{
+    static const uint32_t ldrex = 0xe1923f9fu, value = TRIAL_VALUE;        /* ldrex r3, [r2] */
     static const uint32_t arm[] = {0xe1a01001u, 0xe1a0200fu, 0xe5923000u}; /* mov r1, r1; mov r2, pc; ldr r3, [r2] */
     static const uint16_t thumb[] = {0xbf00, 0xbf08, 0x3101, 0xbf00};      /* nop; it eq; addeq r1, #1; nop */
     uint8_t *page = aligned_alloc(PE_PAGE_SIZE, PE_PAGE_SIZE);
@@ -275,10 +314,13 @@ void engine_find_flags(pe_engine *engine)
     memset(page, 0, PE_PAGE_SIZE);
     memcpy(page, arm, sizeof arm);
     memcpy(page + (TRIAL_THUMB - TRIAL_PAGE), thumb, sizeof thumb);
+    memcpy(page + (TRIAL_LDREX - TRIAL_PAGE), &ldrex, sizeof ldrex);
+    memcpy(page + (TRIAL_WORD - TRIAL_PAGE), &value, sizeof value);
     if (engine->open(UC_ARCH_ARM, UC_MODE_ARM, &uc) == UC_ERR_OK && uc) {
         if (engine->mem_map_ptr(uc, TRIAL_PAGE, PE_PAGE_SIZE, UC_PROT_ALL, page) == UC_ERR_OK) {
             engine->unsynced_at = find_unsynced(engine, uc);
             engine->no_exit_at = engine_find_no_exit(engine, uc);
+            engine->exclusive_at = find_exclusive(engine, uc);
         }
         engine->close(uc);
     }
@@ -314,13 +356,15 @@ pe_status pe_engine_describe(char *text, size_t size, pe_error *err)
     if (status != PE_OK) {
         return status;
     }
-    engine_find_flags(&engine);
+    engine_find_inside(&engine);
     unsigned int major = 0, minor = 0;
     unsigned int version = engine.version(&major, &minor);
-    snprintf(text, size, "unicorn %u.%u.%u; tb_invalidate_phys_range_arm %s; host clock %s; IT blocks: %s", major,
-             minor, version >> 8 & 0xff,
+    snprintf(text, size,
+             "unicorn %u.%u.%u; tb_invalidate_phys_range_arm %s; host clock %s; IT blocks: %s; exclusive monitor %s",
+             major, minor, version >> 8 & 0xff,
              engine.tb_invalidate_phys_range ? "found" : "absent: code invalidation drops all translations",
              engine.guest_clock ? "replaced by guest time" : "in use: walk counts may differ from run to run",
-             engine.no_exit_at ? "left where asked" : "run to their end, so that hooks in them come too late");
+             engine.no_exit_at ? "left where asked" : "run to their end, so that hooks in them come too late",
+             engine.exclusive_at ? "found" : "not found: a run again from a checkpoint may fail one STREX more");
     return PE_OK;
 }

@@ -32,7 +32,14 @@ typedef struct pe_engine {
     size_t unsynced_at;
     /* Where uc_struct.no_exit_request lies (exits.c), 0: not found.  Then a Thumb IT block runs to its end. */
     size_t no_exit_at;
+    /* Where CPUARMState.exclusive_addr, _val and _high lie behind its regs, 0: not found. */
+    size_t exclusive_at;
 } pe_engine;
+
+/* What a CPU's LDREX has left for its STREX (ARM DDI 0406C A3.4): address, all ones for none, and what was there. */
+typedef struct pe_exclusive {
+    uint64_t address, value, high;
+} pe_exclusive;
 
 /* Places inside one engine instance, found by writing known values and looking for them (engine_probe). */
 typedef struct pe_engine_probe {
@@ -44,15 +51,21 @@ typedef struct pe_engine_probe {
 } pe_engine_probe;
 
 pe_status engine_load(pe_engine *engine, pe_error *err);
-/* Fills unsynced_at and no_exit_at by trying on an instance of its own.  Not before the CPUs have theirs: they are a
- * tenth slower in what a closed one leaves of the heap. */
-void engine_find_flags(pe_engine *engine);
+/* Fills the places of optional internals by trying on an instance of its own.  Not before the CPUs have theirs: they
+ * are a tenth slower in what a closed one leaves of the heap. */
+void engine_find_inside(pe_engine *engine);
+/* Where the monitor was not found nothing is saved or loaded. */
+void engine_exclusive_save(const pe_engine *engine, const pe_engine_probe *probe, pe_exclusive *out);
+void engine_exclusive_load(const pe_engine *engine, const pe_engine_probe *probe, const pe_exclusive *in);
 /* Needs an instance with UC_TLB_VIRTUAL and no hook; leaves core registers zero. */
 pe_status engine_probe(const pe_engine *engine, uc_engine *uc, pe_engine_probe *probe, pe_error *err);
 
-/* Code for trials: ARM at TRIAL_PAGE, Thumb at TRIAL_THUMB. */
+/* For trials: ARM code at TRIAL_PAGE, Thumb at TRIAL_THUMB, an LDREX, and a word for it. */
 #define TRIAL_PAGE         0x10000u
 #define TRIAL_THUMB        (TRIAL_PAGE + 0x100)
+#define TRIAL_LDREX        (TRIAL_PAGE + 0x200)
+#define TRIAL_WORD         (TRIAL_PAGE + 0x6a8)
+#define TRIAL_VALUE        0x7c91d3e5u
 #define TRIAL_STRUCT_BYTES 0x4000 /* of uc_struct are looked at */
 
 /* ---- exits.c ---- */

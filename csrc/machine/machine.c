@@ -83,7 +83,7 @@ pe_machine *pe_machine_new(const pe_machine_config *config, pe_error *err)
         status = m->cpu[i] ? PE_OK : PE_ERR_ENGINE;
     }
     if (status == PE_OK) {
-        engine_find_flags(&m->engine);
+        engine_find_inside(&m->engine);
         status = timed_new(m, err);
     }
     if (status != PE_OK) {

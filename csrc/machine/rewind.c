@@ -183,6 +183,7 @@ static checkpoint *take(pe_machine *m, pe_error *err)
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         c->cpu[i].held = m->cpu[i]->held;
         c->cpu[i].event = m->cpu[i]->event;
+        engine_exclusive_save(&m->engine, &m->cpu[i]->probe, &c->cpu[i].exclusive);
     }
     return c;
 }
@@ -305,6 +306,7 @@ pe_status pe_machine_rewind(pe_machine *m, uint64_t id, pe_error *err)
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         m->cpu[i]->held = c->cpu[i].held;
         m->cpu[i]->event = c->cpu[i].event;
+        engine_exclusive_load(&m->engine, &m->cpu[i]->probe, &c->cpu[i].exclusive);
     }
     if (status == PE_OK) {
         timed_show(m);

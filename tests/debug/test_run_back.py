@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +15,7 @@ from pyemu.debug.control import Watch
 from pyemu.machine import Machine, StopReason
 from tests.debug.bring_up import PTE, arm_machine, bring_up, controlled
 from tests.debug.test_run_stops import state
-from tests.machine.traps.guest import ELF, SMALL
+from tests.machine.traps.guest import ELF, FREE, NOP, SMALL, Guest, add
 
 
 @pytest.mark.parametrize(
@@ -169,3 +170,39 @@ def test_any_order_of_places_is_the_same_run(places: list[int]) -> None:
             position, registers = wanted[place]
             control.go_to(position)
             assert control.machine.cpus[0].regs.group("core") == registers
+
+
+def _two_counters() -> Guest:
+    """Adds to one word and then to another, with LDREX and STREX far apart; r8 counts the STREX that failed."""
+    guest = Guest()
+    guest.mov(4, FREE)
+    guest.mov(5, FREE + 0x100)
+    guest.mov(8, 0)
+    for base in (4, 5):
+        guest.label(f"again{base}")
+        guest.op(0xE1900F9F | base << 16)  # ldrex r0, [base]
+        guest.b(f"change{base}")
+        guest.label(f"change{base}")
+        guest.op(add(0, 0, 1), NOP, 0xE1801F90 | base << 16)  # strex r1, r0, [base]
+        guest.op(0xE3510000, 0x12888001)  # cmp r1, #0; addne r8, r8, #1
+        guest.b(f"again{base}", "ne")
+    guest.exit()
+    return guest
+
+
+@pytest.mark.parametrize("timing", ["off", "tlb", "cache"])
+def test_between_a_load_exclusive_and_its_store_the_monitor_is_as_it_was(timing: str) -> None:
+    session, control = controlled(arm_machine(_two_counters(), replace(SMALL, timing=timing)))
+    with session:
+        seen = []
+        while control.ended is None:
+            control.touched()
+            seen.append((control.position, state(session.machine)))
+            control.step()
+        failed = session.machine.cpus[0].regs["r8"]
+        assert failed == 0
+        for position, wanted in reversed(seen):
+            control.go_to(position)
+            assert state(session.machine) == wanted
+            assert control.resume().reason is StopReason.EXIT
+            assert session.machine.cpus[0].regs["r8"] == failed
