@@ -25,6 +25,7 @@ typedef struct pe_watch_hit {
     uint32_t size;
     uint32_t cpu;
     bool write;
+    uint8_t function; /* as in pe_table_write: then va is 0, and the stop comes before the instruction is tried again */
 } pe_watch_hit;
 pe_status pe_machine_watch_add(pe_machine *machine, const pe_watch *watch, pe_error *err);
 pe_status pe_machine_watch_remove(pe_machine *machine, const pe_watch *watch, pe_error *err);

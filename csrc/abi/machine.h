@@ -65,6 +65,8 @@ typedef struct pe_run {
     uint32_t step;  /* 1 + the CPU of which one instruction, or one entry of an exception, is wanted; or PE_STEP_ANY */
     uint32_t flags; /* PE_RUN_* */
     uint64_t stop_at; /* PE_STOP_POSITION when this many instructions have been executed since the machine was made */
+    /* PE_STOP_POSITION behind the exception that is the so many-th of the machine, when a Kernel model has taken it. */
+    uint64_t stop_exceptions;
 } pe_run;
 
 #define PE_STEP_ANY    0xffffffff

@@ -48,6 +48,7 @@ void debug_free(pe_machine *m)
 void debug_run_begins(pe_machine *m, const pe_run *run)
 {
     m->stop_at = run->stop_at ? run->stop_at : NEVER;
+    m->stop_exceptions = run->stop_exceptions ? run->stop_exceptions : NEVER;
     m->step = run->step;
     m->run_flags = run->flags;
     if ((run->stop_at || run->step) && debug_new(m, NULL) != PE_OK) {
@@ -456,6 +457,23 @@ bool debug_must_look(pe_cpu *cpu)
     return true;
 }
 
+static void heed_watch(pe_cpu *cpu)
+{
+    struct debug_machine *d = cpu->machine->debug;
+    if (d && d->hit_pending) {
+        d->hit_pending = false;
+        halt(cpu, PE_STOP_WATCHPOINT);
+    }
+}
+
+void debug_hosted(pe_cpu *cpu)
+{
+    heed_watch(cpu);
+    if (!cpu->machine->stopping && pe_machine_exceptions(cpu->machine) >= cpu->machine->stop_exceptions) {
+        halt(cpu, PE_STOP_POSITION);
+    }
+}
+
 void debug_returned(pe_cpu *cpu)
 {
     struct debug_cpu *c = cpu->debug;
@@ -466,8 +484,5 @@ void debug_returned(pe_cpu *cpu)
     c->opened = c->must_look; /* once more, with the watched pages open */
     c->alone = c->must_look || (c->alone && cpu->end == END_STEP && cpu->insns < c->stop_insns);
     c->must_look = false;
-    if (cpu->machine->debug->hit_pending) {
-        cpu->machine->debug->hit_pending = false;
-        halt(cpu, PE_STOP_WATCHPOINT);
-    }
+    heed_watch(cpu);
 }

@@ -50,8 +50,9 @@ typedef struct checkpoint {
     pe_checkpoint info;
     void *state;
     size_t state_bytes;
-    void *hosted; /* state of who hosts programs; NULL: nobody does */
-    void *timed;  /* the cycle model; NULL: none */
+    void *hosted;        /* state of who hosts programs; NULL: nobody does */
+    void *timed;         /* the cycle model; NULL: none */
+    uint64_t ring_count; /* stores to tables until then */
     suspension suspended;
     struct {
         held_block held;
@@ -83,7 +84,7 @@ struct debug_machine {
 
 /* ---- watch.c ---- */
 /* The run goes back to this instruction: what was recorded behind it has not happened. */
-void watch_forget_since(pe_machine *machine, uint64_t insns);
+void watch_forget_since(pe_machine *machine, uint64_t count); /* records behind so many */
 
 /* ---- rewind.c ---- */
 void rewind_save_page(pe_machine *machine, uint64_t page);

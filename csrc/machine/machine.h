@@ -215,7 +215,8 @@ struct pe_machine {
 
     uint32_t breakpoints[PE_MAX_BREAKPOINTS];
     uint32_t nbreakpoints;
-    uint64_t stop_at;   /* of this run; NEVER */
+    uint64_t stop_at; /* of this run; NEVER */
+    uint64_t stop_exceptions;
     uint32_t step;      /* of this run: pe_run.step */
     uint32_t run_flags; /* of this run */
     suspension suspended;
@@ -460,6 +461,8 @@ bool debug_is_done(pe_cpu *cpu);
 bool debug_start(pe_cpu *cpu);
 /* After it returned. */
 void debug_returned(pe_cpu *cpu);
+/* After a host has taken an exception. */
+void debug_hosted(pe_cpu *cpu);
 /* An exception is entered: CPSR is what the guest must find in SPSR. */
 void debug_exception(pe_cpu *cpu);
 /* The engine left the instruction at PC alone because it may reach watched memory; false: it did not. */

@@ -179,6 +179,7 @@ static checkpoint *take(pe_machine *m, pe_error *err)
     }
     c->info =
         (pe_checkpoint){m->debug->next_id, run_total_insns(m), pe_machine_exceptions(m), sizeof *c + bytes + hosted};
+    c->ring_count = m->debug->ring_count;
     c->suspended = m->suspended;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         c->cpu[i].held = m->cpu[i]->held;
@@ -301,7 +302,7 @@ pe_status pe_machine_rewind(pe_machine *m, uint64_t id, pe_error *err)
     if (c->hosted) {
         m->hosted.load(m->hosted.context, c->hosted);
     }
-    watch_forget_since(m, c->info.insns);
+    watch_forget_since(m, c->ring_count);
     m->suspended = c->suspended;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         m->cpu[i]->held = c->cpu[i].held;

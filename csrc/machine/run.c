@@ -260,6 +260,7 @@ static pe_status slice(pe_machine *m, pe_cpu *cpu, uint32_t running, pe_error *e
         }
         if (cpu->end == END_HOSTED) {
             hosted_take(cpu);
+            debug_hosted(cpu);
         } else if (cpu->end == END_DEADLINE || cpu->end == END_STEP) {
             cpu->end = END_NONE;
         }

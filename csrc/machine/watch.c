@@ -90,7 +90,8 @@ static void note_hit(pe_cpu *cpu, const pe_watch_hit *hit)
     struct debug_machine *d = cpu->machine->debug;
     const uint32_t kind = hit->write ? PE_WATCH_WRITE : PE_WATCH_READ;
     for (uint32_t i = 0; i < d->nwatches && !d->hit_pending; i++) {
-        if (d->watches[i].access & kind && overlaps(&d->watches[i], hit->va, hit->pa, hit->size)) {
+        const bool sees = d->watches[i].physical || !hit->function; /* a Kernel model stores by physical address */
+        if (sees && d->watches[i].access & kind && overlaps(&d->watches[i], hit->va, hit->pa, hit->size)) {
             d->hit = *hit;
             d->hit.watch = d->watches[i];
             d->has_hit = d->hit_pending = true;
@@ -321,8 +322,20 @@ bool watch_fill(pe_cpu *cpu, uint32_t va, pe_access access, const pe_translation
 
 void watch_host_store(pe_machine *m, const pe_table_write *w)
 {
-    if (m->debug && m->debug->tables) {
-        record(m->debug, w);
+    struct debug_machine *d = m->debug;
+    if (d && d->tables) {
+        record(d, w);
+    }
+    if (d && m->current && !(m->run_flags & PE_RUN_THROUGH)) {
+        note_hit(m->current, &(pe_watch_hit){.pa = w->pa,
+                                             .old_value = w->old_value,
+                                             .new_value = w->new_value,
+                                             .insns = w->insns,
+                                             .pc = w->pc,
+                                             .size = w->size,
+                                             .cpu = w->cpu,
+                                             .write = true,
+                                             .function = w->function});
     }
 }
 
@@ -384,12 +397,12 @@ static uint64_t oldest(const struct debug_machine *d)
     return kept > d->ring_oldest ? kept : d->ring_oldest;
 }
 
-void watch_forget_since(pe_machine *m, uint64_t insns)
+void watch_forget_since(pe_machine *m, uint64_t count)
 {
     struct debug_machine *d = m->debug;
     d->ring_oldest = oldest(d);
-    while (d->ring_count > d->ring_oldest && d->ring[(d->ring_count - 1) % d->ring_room].insns >= insns) {
-        d->ring_count--;
+    if (d->ring_count > count) {
+        d->ring_count = count > d->ring_oldest ? count : d->ring_oldest;
     }
 }
 

@@ -8,6 +8,7 @@ repeated, so going back is the latest checkpoint before, and running again from 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyemu.config import UserError
@@ -122,7 +123,7 @@ class Control(Forward):
         self._run_to(target.insns)
         while self.position < target and self.position.insns == target.insns:
             before = self.position
-            self._run(THROUGH, step=lib.PE_STEP_ANY, quiet=True)
+            self._run(THROUGH, step=lib.PE_STEP_ANY, stop_exceptions=target.exceptions, quiet=True)
             if self.position == before:  # it cannot go on, which it did when it ran first
                 break
         if self.position != target:
@@ -152,11 +153,13 @@ class Control(Forward):
         self._run_to(start.insns)
         places = [self.position]
         while self.position < end:
+            steps = [StopReason.STEP]
             if self.position.insns < end.insns:
                 stop = self._run(THROUGH, step=cpu + 1, stop_at=end.insns, quiet=True)
             else:
-                stop = self._run(THROUGH, step=lib.PE_STEP_ANY, quiet=True)
-            if stop.cpu == cpu and stop.reason is StopReason.STEP and self.position <= end:
+                stop = self._run(THROUGH, step=lib.PE_STEP_ANY, stop_exceptions=end.exceptions, quiet=True)
+                steps.append(StopReason.POSITION)  # within an instruction, for which a Kernel model has acted
+            if stop.cpu == cpu and stop.reason in steps and self.position <= end:
                 places.append(self.position)
             if stop.reason not in (StopReason.STEP, StopReason.POSITION):
                 break
@@ -178,6 +181,9 @@ class Control(Forward):
             if found:
                 halt = found[-1]
                 self.go_to(halt.position)
+                if halt.hit is not None and halt.hit.function:
+                    self.reverse_step(halt.cpu)
+                    halt = replace(halt, position=self.position)
                 self._session.select(halt.cpu)
                 return halt
             end = position
@@ -196,8 +202,9 @@ class Control(Forward):
             flags = LEAVE
             position = self.position
             if stop.reason is StopReason.WATCHPOINT and (hit := self._hit()) is not None:
-                position = Position(hit.insns, position.exceptions)
-                if position < end:
+                if not hit.function:
+                    position = Position(hit.insns, position.exceptions)
+                if position < end or (hit.function and position == end):
                     found.append(Halt(stop.reason, hit.cpu, hit.pc, 0, position, 0, hit))
             elif stop.reason is StopReason.BREAKPOINT and position < end:
                 found.append(Halt(stop.reason, stop.cpu, stop.address, 0, position, 0))

@@ -153,6 +153,7 @@ class Forward:
         *,
         step: int = 0,
         stop_at: int = 0,
+        stop_exceptions: int = 0,
         max_insns: int | None = None,
         once: bool = False,
         quiet: bool = False,
@@ -164,7 +165,7 @@ class Forward:
         executed = self.machine.stats().insns
         limit = None if max_insns is None else executed + max_insns
         run.stop_at = min((each for each in (stop_at, limit) if each), default=0)
-        run.flags = flags
+        run.flags, run.stop_exceptions = flags, stop_exceptions
         while True:
             run.max_insns = SLICE_INSNS - executed % SLICE_INSNS
             if self.machine.asked_to_stop():
@@ -215,7 +216,7 @@ class Forward:
         watch = Watch(w.address, w.size, access, bool(w.physical))
         return WatchHit(
             watch,
-            out.va,
+            None if out.function else out.va,
             out.pa,
             out.pc,
             out.cpu,
@@ -224,6 +225,7 @@ class Forward:
             out.old_value,
             out.new_value,
             out.insns,
+            out.function,
         )
 
     # ---- what was written to tables ----

@@ -48,10 +48,13 @@ class Watch:
 
 @dataclass(frozen=True)
 class WatchHit:
-    """An access to watched memory: by the instruction at ``pc``, which came after ``insns`` others."""
+    """An access to watched memory: by the instruction at ``pc``, which came after ``insns`` others.
+
+    ``function``: as that of :class:`TableWrite`; the model goes by physical address: ``va`` is None.
+    """
 
     watch: Watch
-    va: int
+    va: int | None
     pa: int
     pc: int
     cpu: int
@@ -60,6 +63,7 @@ class WatchHit:
     old: int
     new: int
     insns: int
+    function: int = 0
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ def test_any_order_of_places_is_the_same_run(places: list[int]) -> None:
 
 
 def _two_counters() -> Guest:
-    """Adds to one word and then to another, with LDREX and STREX far apart; r8 counts the STREX that failed."""
+    """Adds to one word and then to another, with LDREX and STREX far apart; r8 counts STREX that failed."""
     guest = Guest()
     guest.mov(4, FREE)
     guest.mov(5, FREE + 0x100)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pyemu.debug import Session
-from pyemu.debug.control import Control
+from pyemu.debug.control import Control, Position
 from pyemu.debug.opening import open_kernel
 from pyemu.kernel import Kernel, KernelConfig, Process
 from pyemu.mmu import mapped_ranges
@@ -172,3 +172,68 @@ def test_stops_of_the_debugger_change_no_cycle_of_program_and_kernel(program: Op
     for command in ("c", "s 40", "c 777", "s 3", "c 12345", "s", "c 1", "c"):
         stepped.execute(command)
     assert (billed(stepped.machine), state(stepped)) == (billed(through.machine), state(through))
+
+
+@pytest.mark.parametrize("timing", ["tlb", "cache"])
+def test_nor_do_stops_at_the_models_stores(program: Open, timing: str) -> None:
+    through, stepped = (program("cow", timing=timing, core="cortex-a15") for _ in range(2))
+    through.execute("c")
+    stepped.execute("b 0x10f64")
+    stepped.execute("c")
+    stepped.execute("watch pt sp")
+    reasons = []
+    while not reasons or reasons[-1] != "exit":
+        reasons.append(stepped.execute("c").reason)
+    assert reasons.count("watchpoint") > 3
+    assert (billed(stepped.machine), state(stepped)) == (billed(through.machine), state(through))
+
+
+def test_a_watched_descriptor_stops_behind_the_models_store_and_back_before_it(program: Open) -> None:
+    session = program("cow")
+    control = session.part(Control)
+    session.execute("b main")
+    session.execute("c")
+    session.execute("watch pt sp")
+    copied = session.target.kernel.stats["faults_cow"]
+    found = session.execute("c")
+    while "do_wp_page" not in found.text:
+        assert control.ended is None
+        found = session.execute("c")
+    behind = control.position
+    assert session.target.kernel.stats["faults_cow"] == copied + 1
+    assert found.text.startswith("watchpoint 4: 8 bytes at physical 0x")
+    back = session.execute("rc")
+    assert back.text == found.text
+    assert (control.position.insns, control.position.exceptions) == (behind.insns, behind.exceptions - 1)
+    assert session.target.kernel.stats["faults_cow"] == copied
+    assert session.execute("c").text == found.text
+    assert control.position == behind
+    session.execute("s")
+    assert control.position == Position(behind.insns + 1, behind.exceptions)
+    session.execute("rs")
+    assert control.position == Position(behind.insns, behind.exceptions - 1)
+    control.go_to(behind)
+    session.execute("rs")
+    assert control.position == Position(behind.insns, behind.exceptions - 1)
+
+
+def test_a_watch_of_a_virtual_address_takes_no_store_of_the_model_for_its_own(program: Open) -> None:
+    session = program("cow")
+    session.execute("wa 0x0 4 rw")
+    assert session.execute("c").reason == "exit"
+
+
+def test_going_back_to_behind_a_store_of_the_model_keeps_it_in_the_history(program: Open) -> None:
+    session = program("cow")
+    control = session.part(Control)
+    session.execute("b main")
+    session.execute("c")
+    session.execute("watch pt sp")
+    while "do_wp_page" not in session.execute("c").text:
+        assert control.ended is None
+    control.touched()
+    behind, known = control.position, session.execute("history sp").lines
+    assert " in do_wp_page: " in known[-1]
+    session.execute("c 1000")
+    control.go_to(behind)
+    assert session.execute("history sp").lines == known

@@ -12,6 +12,7 @@ from pyemu.debug.registry import command
 from pyemu.debug.session import Session, parse_number
 from pyemu.debug.target import Capability
 from pyemu.debug.unwind import Frame, frames
+from pyemu.kernel.trace import function_name
 from pyemu.machine.stop import StopReason
 
 __all__ = ["Backtrace", "Place", "Point", "Points", "Stopped", "Where", "stopped"]
@@ -166,10 +167,13 @@ def _reason(session: Session, control: Control, halt: Halt) -> str:
     if halt.hit is not None:
         hit, number = halt.hit, control.number(halt.hit.watch)
         what = f"{hit.old:#x} -> {hit.new:#x}" if hit.write else f"{hit.old:#x}"
-        where = f"{hit.va:#010x}" + (f" (physical {hit.pa:#x})" if hit.pa != hit.va else "")
+        where = f"physical {hit.pa:#x}"
+        if hit.va is not None:
+            where = f"{hit.va:#010x}" + (f" ({where})" if hit.pa != hit.va else "")
         verb = "written" if hit.write else "read"
+        who = session.place(hit.pc) + (f" in {function_name(hit.function - 1)}" if hit.function else "")
         return (
-            f"watchpoint {number}: {hit.size} bytes at {where} {verb} by {session.place(hit.pc)}: {what}, "
+            f"watchpoint {number}: {hit.size} bytes at {where} {verb} by {who}: {what}, "
             f"at instruction {hit.insns}"
         )
     if halt.reason is StopReason.BREAKPOINT:
