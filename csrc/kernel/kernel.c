@@ -27,7 +27,7 @@ static void cpus_init(struct pe_kernel *k)
         cpu->current = &cpu->idle;
         cpu->idle.cpu = i;
         cpu->idle.running = true;
-        snprintf(cpu->idle.name, sizeof cpu->idle.name, "swapper/%u", i);
+        snprintf(cpu->idle.name, sizeof cpu->idle.name, "swapper/%hhu", (uint8_t)i);
     }
     k->cpu = &k->cpus[0];
 }

@@ -154,7 +154,7 @@ static uint8_t fw_cfg_byte(pe_machine *m)
     switch (f->key) {
     case FW_CFG_SIGNATURE: return at < 4 ? (uint8_t)"QEMU"[at] : 0;
     case FW_CFG_ID: return at == 0; /* the traditional interface, little-endian 1 */
-    case FW_CFG_RAM_SIZE: return at < 8 ? (uint8_t)(m->config.ram_size >> (8 * at)) : 0;
+    case FW_CFG_RAM_SIZE: return (uint8_t)(at < 8 ? m->config.ram_size >> (8 * at) : 0);
     case FW_CFG_NB_CPUS: return at == 0 ? (uint8_t)m->config.ncpus : 0;
     default: return 0; /* FW_CFG_FILE_DIR: no file */
     }

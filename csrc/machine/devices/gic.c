@@ -214,7 +214,8 @@ static uint8_t dist_byte(pe_machine *m, uint32_t cpu, uint32_t offset)
     }
     if (offset >= 0x800 && offset < 0x800 + GIC_IRQS) {
         const uint32_t irq = offset - 0x800;
-        return is_private(irq) ? (uint8_t)(m->config.ncpus > 1 ? 1u << cpu : 0) : g->targets[irq];
+        const uint32_t own = m->config.ncpus > 1 ? 1u << cpu : 0;
+        return (uint8_t)(is_private(irq) ? own : g->targets[irq]);
     }
     if (offset >= 0xf10 && offset < 0xf30) {
         return g->cpu[cpu].sgi_source[offset % 16];
