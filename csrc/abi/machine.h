@@ -148,6 +148,14 @@ void pe_machine_tlb_flush(pe_machine *machine);
 /* The registers that decide translation on a CPU now, and its privilege. */
 pe_status pe_machine_regime(pe_machine *machine, uint32_t cpu, pe_regime *out, bool *privileged, pe_error *err);
 
+/* Whether a CPU executes: off until PSCI CPU_ON, and after CPU_OFF; waiting in WFI. */
+typedef enum pe_power {
+    PE_POWER_OFF = 0,
+    PE_POWER_ON = 1,
+    PE_POWER_WAITING = 2,
+} pe_power;
+pe_power pe_machine_power(const pe_machine *machine, uint32_t cpu); /* PE_POWER_OFF for one that is not there */
+
 /* Registers by index: core (r0..r15, cpsr, spsr and banked ones), VFP (d0..d31, fpscr, fpexc) and CP15 by name. */
 typedef struct pe_register {
     const char *name;  /* lower case: "r0", "lr_irq", "sctlr" */

@@ -95,6 +95,11 @@ pe_machine *pe_machine_new(const pe_machine_config *config, pe_error *err)
     return m;
 }
 
+pe_power pe_machine_power(const pe_machine *m, uint32_t cpu)
+{
+    return cpu < m->config.ncpus ? m->cpu[cpu]->power : PE_POWER_OFF;
+}
+
 void pe_machine_free(pe_machine *m)
 {
     if (!m) {
@@ -147,7 +152,7 @@ pe_status pe_machine_reset(pe_machine *m, uint32_t pc, pe_error *err)
     devices_reset(m);
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         cpu_reset(m->cpu[i], pc, 0);
-        m->cpu[i]->power = i ? CPU_OFF : CPU_ON;
+        m->cpu[i]->power = i ? PE_POWER_OFF : PE_POWER_ON;
     }
     m->started = true;
     return PE_OK;

@@ -20,12 +20,6 @@
 
 /* ---- CPUs ---- */
 
-typedef enum cpu_power {
-    CPU_OFF = 0,
-    CPU_ON = 1,
-    CPU_WAITING = 2, /* in WFI */
-} cpu_power;
-
 /* Why the running slice ended, set by a hook before it stops the engine. */
 typedef enum slice_end {
     END_NONE = 0,
@@ -34,7 +28,7 @@ typedef enum slice_end {
     END_YIELD,  /* WFE, YIELD, SGI to another CPU */
     END_HALT,   /* the machine must stop: machine->stop is filled */
     END_STEP,   /* the debugger: the instruction of its count is next, or one must be looked at alone */
-    END_WAIT,   /* WFI executed by emulation of a trapped instruction, CPU_OFF */
+    END_WAIT,   /* WFI executed by emulation of a trapped instruction, PSCI CPU_OFF */
     END_HOSTED, /* an exception of a hosted program: cpu->hosted says which */
 } slice_end;
 
@@ -115,7 +109,7 @@ typedef struct pe_cpu {
     timed_cpu *timed;  /* NULL: no cycle model */
     uint8_t *unsynced; /* the engine's flag at unsynced_at; NULL */
     uint32_t index;
-    cpu_power power;
+    pe_power power;
     bool irq_line, fiq_line;
     bool event; /* the event register of WFE */
     slice_end end;

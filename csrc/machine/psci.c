@@ -31,11 +31,11 @@ static int32_t cpu_on(pe_machine *m, uint32_t mpidr, uint32_t entry, uint32_t co
     if (!target) {
         return PSCI_INVALID_PARAMETERS;
     }
-    if (target->power != CPU_OFF) {
+    if (target->power != PE_POWER_OFF) {
         return PSCI_ALREADY_ON;
     }
     cpu_reset(target, entry, context);
-    target->power = CPU_ON;
+    target->power = PE_POWER_ON;
     m->current->end = END_YIELD;
     cpu_stop_engine(m->current);
     return PSCI_SUCCESS;
@@ -44,7 +44,7 @@ static int32_t cpu_on(pe_machine *m, uint32_t mpidr, uint32_t entry, uint32_t co
 static int32_t affinity_info(pe_machine *m, uint32_t mpidr)
 {
     const pe_cpu *target = find_cpu(m, mpidr);
-    return target ? (target->power == CPU_OFF) : PSCI_INVALID_PARAMETERS;
+    return target ? (target->power == PE_POWER_OFF) : PSCI_INVALID_PARAMETERS;
 }
 
 static int32_t features(uint32_t function)
@@ -63,7 +63,7 @@ static int32_t features(uint32_t function)
     }
 }
 
-static void power_down(pe_cpu *cpu, cpu_power power)
+static void power_down(pe_cpu *cpu, pe_power power)
 {
     cpu->power = power;
     cpu->end = END_WAIT;
@@ -81,11 +81,11 @@ void psci_call(pe_cpu *cpu)
     case PSCI_FEATURES: result = features(a1); break;
     case PSCI_CPU_ON: result = cpu_on(m, a1, a2, a3); break;
     case PSCI_AFFINITY_INFO: result = affinity_info(m, a1); break;
-    case PSCI_CPU_OFF: power_down(cpu, CPU_OFF); return;
+    case PSCI_CPU_OFF: power_down(cpu, PE_POWER_OFF); return;
     case PSCI_CPU_SUSPEND:
         cpu_set_reg(cpu, UC_ARM_REG_R0, PSCI_SUCCESS);
         if (!cpu->irq_line && !cpu->fiq_line) {
-            power_down(cpu, CPU_WAITING);
+            power_down(cpu, PE_POWER_WAITING);
         }
         return;
     case PSCI_SYSTEM_OFF: run_halt(m, PE_STOP_POWEROFF, cpu->index, 0, 0); return;

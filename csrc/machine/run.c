@@ -116,7 +116,7 @@ static void wait_for_interrupt(pe_cpu *cpu)
 {
     cpu->machine->stats.wfi++;
     if (!cpu->irq_line && !cpu->fiq_line) {
-        cpu->power = CPU_WAITING;
+        cpu->power = PE_POWER_WAITING;
     }
 }
 
@@ -183,7 +183,7 @@ static bool stopped_by_debugger(const pe_machine *m)
 static bool turn_is_broken_off(const pe_machine *m, const pe_cpu *cpu)
 {
     const bool run_is_over = m->stop_request || run_total_insns(m) >= m->run_limit;
-    if (cpu->power != CPU_ON || cpu->end == END_YIELD) {
+    if (cpu->power != PE_POWER_ON || cpu->end == END_YIELD) {
         return false;
     }
     if (m->hosted.take && run_is_over && !m->stopping && cpu->insns < m->slice_deadline) {
@@ -211,7 +211,7 @@ static void slice_ends(pe_machine *m, pe_cpu *cpu)
 
 static bool slice_goes_on(const pe_machine *m, const pe_cpu *cpu)
 {
-    return cpu->end == END_NONE && cpu->power == CPU_ON && !m->stopping && !m->stop_request &&
+    return cpu->end == END_NONE && cpu->power == PE_POWER_ON && !m->stopping && !m->stop_request &&
            (cpu->held.on || !run_past_plan(cpu));
 }
 
@@ -281,8 +281,8 @@ static void wake(pe_machine *m)
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         pe_cpu *cpu = m->cpu[i];
         const bool input = cpu->wants_input && (m->in.count || (m->in_closed && cpu->wants_input == WANTS_BYTE_OR_END));
-        if (cpu->power == CPU_WAITING && (cpu->irq_line || cpu->fiq_line || input)) {
-            cpu->power = CPU_ON;
+        if (cpu->power == PE_POWER_WAITING && (cpu->irq_line || cpu->fiq_line || input)) {
+            cpu->power = PE_POWER_ON;
             cpu->wants_input = WANTS_NOTHING;
         }
     }
@@ -292,7 +292,7 @@ static uint32_t count_running(const pe_machine *m)
 {
     uint32_t running = 0;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
-        running += m->cpu[i]->power == CPU_ON;
+        running += m->cpu[i]->power == PE_POWER_ON;
     }
     return running;
 }
@@ -301,7 +301,7 @@ static pe_cpu *next_cpu(pe_machine *m)
 {
     for (uint32_t i = 1; i <= m->config.ncpus; i++) {
         const uint32_t index = (m->last_cpu + i) % m->config.ncpus;
-        if (m->cpu[index]->power == CPU_ON) {
+        if (m->cpu[index]->power == PE_POWER_ON) {
             m->stats.switches += index != m->last_cpu;
             m->last_cpu = index;
             return m->cpu[index];
@@ -326,7 +326,7 @@ static void idle(pe_machine *m, const pe_run *run)
     const uint64_t next = timer_next_event(m);
     bool waiting = false;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
-        waiting |= m->cpu[i]->power == CPU_WAITING;
+        waiting |= m->cpu[i]->power == PE_POWER_WAITING;
     }
     if (!waiting) {
         run_halt(m, PE_STOP_POWEROFF, 0, 0, 0);

@@ -89,7 +89,7 @@ static uint32_t sys_write(pe_cpu *cpu, uint32_t block)
 static void wait_for_input(pe_cpu *cpu, uint32_t at, input_wait what)
 {
     cpu->wants_input = (uint8_t)what;
-    cpu->power = CPU_WAITING;
+    cpu->power = PE_POWER_WAITING;
     cpu->end = END_WAIT;
     cpu_set_reg(cpu, UC_ARM_REG_PC, at | *cpu->thumb);
     cpu_stop_engine(cpu);

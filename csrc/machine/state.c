@@ -166,7 +166,7 @@ static pe_status load_cpu(pe_machine *m, uint32_t index, const state_cpu *in, pe
         }
     }
     cpu->insns = in->insns;
-    cpu->power = in->power <= CPU_WAITING ? (cpu_power)in->power : CPU_OFF;
+    cpu->power = in->power <= PE_POWER_WAITING ? (pe_power)in->power : PE_POWER_OFF;
     cpu->wants_input = in->wants_input <= WANTS_BYTE_OR_END ? (uint8_t)in->wants_input : WANTS_NOTHING;
     cpu->stuck = 0;
     cpu->break_skip_insns = NEVER;

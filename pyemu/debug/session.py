@@ -14,7 +14,7 @@ from pyemu.native import NativeError
 
 if TYPE_CHECKING:
     from pyemu.config import Timing
-    from pyemu.machine import Machine
+    from pyemu.machine import Machine, Power
     from pyemu.machine.loaders import Symbols
     from pyemu.mem import Memory
     from pyemu.mmu import Tlb
@@ -117,6 +117,11 @@ class Session:
         machine = self.target.machine
         assert machine is not None
         return machine
+
+    def power(self, cpu: int) -> Power | None:
+        """Whether a CPU executes; None in a dump, which does not say."""
+        machine = self.target.machine
+        return None if machine is None else machine.cpus[cpu].power
 
     @property
     def memory(self) -> Memory:

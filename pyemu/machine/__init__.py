@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyemu.machine.bill import Bill, CpuBill, Executed
-    from pyemu.machine.cpu import Cpu
+    from pyemu.machine.cpu import Cpu, Power
     from pyemu.machine.devicetree import TreeOptions
     from pyemu.machine.loaders import LoadOptions
     from pyemu.machine.machine import Machine
@@ -23,6 +23,7 @@ __all__ = [
     "Executed",
     "LoadOptions",
     "Machine",
+    "Power",
     "Stop",
     "StopReason",
     "TreeOptions",
@@ -35,6 +36,7 @@ _HOMES = {
     "Executed": "bill",
     "LoadOptions": "loaders",
     "Machine": "machine",
+    "Power": "cpu",
     "Stop": "stop",
     "StopReason": "stop",
     "TreeOptions": "devicetree",

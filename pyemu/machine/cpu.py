@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from pyemu.config import UserError
@@ -13,7 +14,20 @@ if TYPE_CHECKING:
     from pyemu.mmu import Tlb
     from pyemu.timing import Predictor
 
-__all__ = ["Cpu", "need_timing"]
+__all__ = ["Cpu", "Power", "need_timing"]
+
+
+class Power(IntEnum):
+    """Whether a CPU executes: off until PSCI CPU_ON and after CPU_OFF, waiting in WFI."""
+
+    OFF = lib.PE_POWER_OFF
+    ON = lib.PE_POWER_ON
+    WAITING = lib.PE_POWER_WAITING
+
+    @property
+    def text(self) -> str:
+        """What is said of a CPU that does not execute; empty for one that does."""
+        return {Power.OFF: "off", Power.WAITING: "waits for an interrupt"}.get(self, "")
 
 
 def need_timing(machine: Any, what: str, *levels: str) -> None:
@@ -31,6 +45,11 @@ class Cpu:
         self.number = number
         self.regs = Registers(machine, number)
         self._machine = machine
+
+    @property
+    def power(self) -> Power:
+        """Whether it executes."""
+        return Power(lib.pe_machine_power(self._machine.handle, self.number))
 
     @property
     def tlb(self) -> Tlb:

@@ -8,18 +8,19 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pyemu.config import UserError
+from pyemu.config import MachineConfig, UserError
 from pyemu.debug.control import Control
 from pyemu.debug.gdb.packets import MAX_PAYLOAD, Event, Packet, PacketReader, frame, parse_hex, split_numbers
 from pyemu.debug.gdb.protocol import Ask, Protocol, Resume
 from pyemu.debug.gdb.server import parse_endpoint
 from pyemu.debug.gdb.target_xml import gdb_registers, target_xml
 from pyemu.debug.session import Session
+from pyemu.machine import Machine
 from pyemu.mem import Memory
 from pyemu.mmu import Regime
 from tests.debug.bring_up import MAPPED, MARK, arm_machine, bring_up, controlled
 from tests.debug.targets import TableTarget
-from tests.machine.traps.guest import FREE
+from tests.machine.traps.guest import ELF, FREE
 
 
 def events(data: bytes) -> list[Packet | Event]:
@@ -170,6 +171,22 @@ def test_resumptions_name_the_cpu(spoken: Spoken) -> None:
     assert protocol.answer(b"bc") == Resume("reverse-continue", 0)
     assert protocol.answer(b"vCont;s:9") == b"E01"
     assert protocol.answer(b"D") == Ask("detach", b"OK")
+
+
+def test_threads_say_whether_their_cpu_executes() -> None:
+    machine = Machine(MachineConfig(64 << 20, smp=2))
+    machine.load(ELF / "atomic.elf")
+    session, control = controlled(machine)
+    with session:
+        protocol = Protocol(session, lambda _: None)
+
+        def thread(number: int) -> str:
+            return bytes.fromhex(protocol.answer(b"qThreadExtraInfo,%x" % number).decode()).decode()
+
+        assert (thread(1), thread(2)) == ("CPU 0, PL1", "CPU 1, off")
+        assert session.execute("cpu").lines[1] == "  CPU 1: off"
+        control.resume(1_500_000)
+        assert thread(2) in ("CPU 1, PL1", "CPU 1, PL1, waits for an interrupt")
 
 
 STARTS = st.sampled_from(

@@ -15,8 +15,11 @@ import pytest
 
 from pyemu.config import MachineConfig
 from pyemu.debug import LiveTarget, Session
+from pyemu.debug.opening import open_kernel
 from pyemu.debug.report import render_page, write_report
 from pyemu.debug.report.collect import collect
+from pyemu.kernel import KernelConfig
+from pyemu.kernel.bill import read_spent
 from pyemu.machine import Machine
 from pyemu.mmu import Access, mapped_ranges
 from tests.conftest import ROOT, Completed, unavailable
@@ -257,3 +260,17 @@ def map_row(pixels: Any) -> tuple[int, int, int]:
         if len(marked) > WIDTH / 2:
             return y + 17, marked[0], marked[-1]
     raise AssertionError("no overview on the page")
+
+
+def test_a_kernel_model_without_a_program_has_tlb_and_bill(tmp_path: Path) -> None:
+    with Session(open_kernel(KernelConfig(timing="tlb", core="cortex-a15"))) as session:
+        for line in ("spawn bench", "mmap 64K 0x10000000", "touch 0x10000000 4 w"):
+            session.execute(line)
+        write_report(session, tmp_path / "page.html")
+        spent, main = read_spent(session.target.kernel), session.execute("tlb main").entries
+    data = page_data(tmp_path / "page.html")
+    shown = [entry["va"] for entry in data["tlb"]["entries"] if entry["array"] == "main"]
+    assert shown == [held.entry.va for held in main]
+    assert shown
+    assert data["bill"]["cycles"] == spent.cycles > 0
+    assert data["bill"]["core"] == "cortex-a15"

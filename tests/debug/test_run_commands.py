@@ -44,7 +44,9 @@ def test_a_session_from_a_breakpoint_to_the_writer_of_a_pte_and_back(session: Se
 
 def test_until_and_next_and_where(session: Session) -> None:
     with session:
-        assert "(call), svc: svc" in say(session, "until call")
+        there = say(session, "until call")
+        assert "(call), svc: svc" in there
+        assert "breakpoint" not in there
         assert "(svc)" in say(session, "s 2")
         assert "(after_call" in say(session, "until after_call")
         assert "recorded from instruction 0 on" in say(session, "where")

@@ -178,7 +178,7 @@ def _caller(session: Session, write: TableWrite) -> str | None:
 def watch_tables(session: Session, va: int) -> Points:
     """Stops behind the next store to a descriptor that translates an address now, at any level.
 
-    A store that a Kernel model makes for a program counts too: there the stop comes before the program goes on.
+    A store that a Kernel model makes for a program counts too: the stop comes before the program goes on.
     """
     control = session.part(Control)
     size = 8 if session.regime.long_format else 4

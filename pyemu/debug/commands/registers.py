@@ -10,6 +10,7 @@ from pyemu.debug.parameters import Flag, Number, Word
 from pyemu.debug.registry import command
 from pyemu.debug.session import Session
 from pyemu.debug.words import memory_type
+from pyemu.machine.cpu import Power
 from pyemu.machine.registers import register_table
 from pyemu.mmu import decode_fault_status
 
@@ -76,18 +77,23 @@ class AllRegisters:
 
 @dataclass(frozen=True)
 class CpuState:
-    """One CPU in a line."""
+    """One CPU in a line; ``power`` is None in a dump."""
 
     number: int
     current: bool
     pc: int
     state: str
     symbol: str | None
+    power: Power | None
 
     @property
     def line(self) -> str:
+        mark = "*" if self.current else " "
+        if self.power is Power.OFF:
+            return f"{mark} CPU {self.number}: off"
+        waits = f"; {self.power.text}" if self.power is Power.WAITING else ""
         where = f" ({self.symbol})" if self.symbol else ""
-        return f"{'*' if self.current else ' '} CPU {self.number}: {self.pc:#010x}{where}, {self.state}"
+        return f"{mark} CPU {self.number}: {self.pc:#010x}{where}, {self.state}{waits}"
 
 
 @dataclass(frozen=True)
@@ -218,5 +224,6 @@ def cpu(session: Session, number: int | None = None) -> CpuList:
         known = session.target.registers(each)
         pc = known.get("pc", known.get("r15", 0))
         state = cpsr_text(known["cpsr"]) if "cpsr" in known else "registers not known"
-        found.append(CpuState(each, each == session.cpu, pc, state, session.symbol(pc)))
+        current, power = each == session.cpu, session.power(each)
+        found.append(CpuState(each, current, pc, state, session.symbol(pc), power))
     return CpuList(tuple(found))

@@ -320,7 +320,8 @@ def until(session: Session, address: int) -> Stopped:
     """Runs until an address is reached, or something else stops the guest."""
     control = session.part(Control)
     with control.temporary_break(address & ~1):
-        return stopped(session, control.resume())
+        halt = control.resume()
+    return stopped(session, halt)
 
 
 # ---- backward ----

@@ -16,6 +16,7 @@ from pyemu.debug.control import Control, Halt, Position, Watch
 from pyemu.debug.gdb.packets import MAX_PAYLOAD, parse_hex, split_numbers
 from pyemu.debug.gdb.target_xml import gdb_registers, target_xml
 from pyemu.debug.target import Capability
+from pyemu.machine.cpu import Power
 from pyemu.machine.stop import StopReason
 from pyemu.mmu import Access, TranslationFault, read_virtual, write_virtual
 from pyemu.native import NativeError
@@ -353,8 +354,12 @@ class Protocol:
 
     def _extra(self, thread: bytes) -> bytes:
         cpu = self._cpu_of(thread)
-        state = "PL1" if self._session.target.privileged(cpu) else "PL0"
-        return f"CPU {cpu}, {state}".encode().hex().encode()
+        words, power = [f"CPU {cpu}"], self._session.power(cpu)
+        if power is not Power.OFF:
+            words.append("PL1" if self._session.target.privileged(cpu) else "PL0")
+        if power not in (None, Power.ON):
+            words.append(power.text)
+        return ", ".join(words).encode().hex().encode()
 
     def _monitor(self, data: bytes) -> bytes:
         """A command of the debugger; what it prints, or why it was refused, goes to gdb's console."""

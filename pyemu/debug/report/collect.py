@@ -9,6 +9,7 @@ from pyemu.debug.render import plain
 from pyemu.debug.target import Capability
 from pyemu.debug.tree import table_tree
 from pyemu.debug.words import memory_type, prot_text, shareability_text
+from pyemu.kernel.bill import read_spent
 from pyemu.mmu import Flag, MappedRange, Regime, TlbArray, TlbEntry, mapped_ranges, translate
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _kind(each: MappedRange) -> tuple[str, ...]:
 
 
 def _tlb(session: Session, regime: Regime) -> dict[str, Any]:
-    tlb = session.machine.cpus[session.cpu].tlb
+    tlb = session.cycle_model[2]
     entries = [
         _entry(session, regime, which, entry)
         for which in (TlbArray.MAIN, TlbArray.INSTRUCTION, TlbArray.LOAD, TlbArray.STORE)
@@ -149,14 +150,15 @@ def _asid(regime: Regime) -> int:
 
 
 def _bill(session: Session) -> dict[str, Any]:
-    bill = session.machine.bill()
+    core, machine = session.cycle_model[1], session.target.machine
+    bill = read_spent(session.target.kernel) if machine is None else machine.bill()
     rows = [
         {"name": cost.text, "cycles": charge.cycles, "events": charge.events}
         for cost, charge in bill.charges.items()
         if charge.events
     ]
     return {
-        "core": bill.core.name,
+        "core": core.name,
         "cycles": bill.cycles,
         "insns": bill.insns,
         "rows": sorted(rows, key=lambda row: -int(row["cycles"])),
