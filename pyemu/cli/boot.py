@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyemu.cli.expect import Dialogue, StepAction, parse_steps
+from pyemu.cli.expect import StepAction, parse_steps
 from pyemu.config import CPU_MODELS, MIB, TIMINGS, MachineConfig, UserError, parse_memory, parse_size
+from pyemu.machine.dialogue import Dialogue
 
 if TYPE_CHECKING:
     from pyemu.debug.gdb.server import GdbServer

@@ -1,35 +1,17 @@
-"""``--expect RE --send TEXT``: a dialogue with the guest that does not depend on the host's speed."""
+"""``--expect RE``, ``--send TEXT`` and ``--until RE`` as steps of a dialogue."""
 
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pyemu.config import UserError
+from pyemu.machine.dialogue import Step, console_pattern, unescape
 
-# Console text that is kept for a pattern to match; older text cannot match any more.
-WINDOW_BYTES = 1 << 20
+__all__ = ["StepAction", "parse_steps"]
 
-_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
-_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"e": b"\x1b", b"a": b"\a", b"b": b"\b", b"\\": b"\\"}
-
-
-def unescape(text: str) -> bytes:
-    r"""The bytes that TEXT stands for: ``\n \r \t \e \a \b \\ \xNN``, all else as UTF-8."""
-
-    def replace(match: re.Match[bytes]) -> bytes:
-        if match[1]:
-            return bytes.fromhex(match[1].decode())
-        if match[2] not in _ESCAPES:
-            raise UserError(
-                f"--send {text!r}: unknown escape \\{match[2].decode()}; \\n, \\r, \\t, \\e, \\xNN exist"
-            )
-        return _ESCAPES[match[2]]
-
-    return _ESCAPE.sub(replace, text.encode("utf-8", "surrogateescape"))
+Parsed = TypeVar("Parsed")
 
 
 class StepAction(argparse.Action):
@@ -47,79 +29,26 @@ class StepAction(argparse.Action):
         setattr(namespace, self.dest, steps)
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step: wait for ``pattern`` (None: at once), then type ``send``, then end the run if ``last``."""
-
-    pattern: re.Pattern[bytes] | None
-    send: bytes
-    last: bool = False
-
-
 def parse_steps(given: Sequence[tuple[str, str]]) -> list[Step]:
     """Steps of the options; a --send belongs to the --expect before it."""
     steps: list[Step] = []
     for option, text in given:
         if option == "send":
+            typed = _named(option, unescape, text)
             if steps and not steps[-1].last:
-                steps[-1] = Step(steps[-1].pattern, steps[-1].send + unescape(text))
+                steps[-1] = Step(steps[-1].pattern, steps[-1].send + typed)
             else:
-                steps.append(Step(None, unescape(text)))
+                steps.append(Step(None, typed))
             continue
         if steps and steps[-1].last:
             raise UserError("--until ends the run, so nothing can follow it")
-        try:
-            pattern = re.compile(text.encode("utf-8", "surrogateescape"), re.MULTILINE)
-        except re.error as error:
-            raise UserError(f"--{option} {text!r} is not a regular expression: {error}") from None
+        pattern = _named(option, console_pattern, text)
         steps.append(Step(pattern, b"", last=option == "until"))
     return steps
 
 
-class Dialogue:
-    """Follows the console and answers what to type; a pattern is searched behind the match before it."""
-
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self._steps = list(steps)
-        self._at = 0
-        self._text = bytearray()
-        self._from = 0  # where the next pattern is searched: ^ must know what stands before
-        self.ended = False
-
-    @property
-    def total(self) -> int:
-        """How many steps there are."""
-        return len(self._steps)
-
-    @property
-    def matched(self) -> int:
-        """How many steps are done."""
-        return self._at
-
-    @property
-    def waiting_for(self) -> str | None:
-        """The pattern that has not matched yet."""
-        if self._at == len(self._steps):
-            return None
-        pattern = self._steps[self._at].pattern
-        return "" if pattern is None else pattern.pattern.decode("utf-8", "replace")
-
-    def hear(self, output: bytes) -> bytes:
-        """Take in console output; returns what is to be typed now."""
-        answer = bytearray()
-        if self._at < len(self._steps):
-            self._text += output
-        while self._at < len(self._steps) and not self.ended:
-            step = self._steps[self._at]
-            if step.pattern is not None:
-                match = step.pattern.search(self._text, self._from)
-                if match is None:
-                    break
-                self._from = match.end()
-            answer += step.send
-            self._at += 1
-            self.ended = step.last
-        old = max(0, len(self._text) - WINDOW_BYTES)
-        del self._text[:old]
-        self._from = max(0, self._from - old)
-        return bytes(answer)
+def _named(option: str, parse: Callable[[str], Parsed], text: str) -> Parsed:
+    try:
+        return parse(text)
+    except UserError as problem:
+        raise UserError(f"--{option} {problem}") from None

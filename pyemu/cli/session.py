@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from pyemu.cli.expect import Dialogue
 from pyemu.cli.terminal import Terminal
 from pyemu.machine.diagnosis import diagnose
+from pyemu.machine.dialogue import Dialogue
 from pyemu.machine.machine import SLICE_INSNS
 from pyemu.machine.stop import Stop, StopReason
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pyemu.cli.expect import Dialogue
 from pyemu.cli.session import Ending
 from pyemu.machine.diagnosis import Diagnosis
+from pyemu.machine.dialogue import Dialogue
 from pyemu.machine.stop import Stats
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pyemu.config import UserError
 from pyemu.debug.records import Halt, LastWrite, Position, TableWrite, Watch, WatchHit
+from pyemu.machine.dialogue import Dialogue
 from pyemu.machine.machine import SLICE_INSNS
 from pyemu.machine.stop import Stop, StopReason
 from pyemu.native import check, error, ffi, lib
@@ -116,13 +117,14 @@ class Forward:
 
     # ---- on ----
 
-    def resume(self, max_insns: int | None = None) -> Halt:
-        """Run on until something stops the guest, or exactly so many instructions.
+    def resume(self, max_insns: int | None = None, until: Dialogue | None = None) -> Halt:
+        """Run on until something stops the guest, a dialogue ends, or exactly so many instructions.
 
-        Breakpoints where it is now do not count.
+        Breakpoints where it is now do not count. The console is looked at at fixed counts of instructions,
+        and when every CPU waits.
         """
         self._need_life()
-        return self.halted(self._run(LEAVE, max_insns=max_insns, keep=OUTPUT_BYTES))
+        return self.halted(self._run(LEAVE, max_insns=max_insns, keep=OUTPUT_BYTES, until=until))
 
     def step(self, cpu: int | None = None) -> Halt:
         """One instruction of a CPU (None: of that whose turn it is), or one entry of an exception.
@@ -159,9 +161,13 @@ class Forward:
         quiet: bool = False,
         stop_when_idle: bool = False,
         keep: int | None = None,
+        until: Dialogue | None = None,
     ) -> Stop:
         run, native, err = ffi.new("pe_run *"), ffi.new("pe_stop *"), error()
-        run.step, run.stop_when_idle, done = step, stop_when_idle, 0
+        run.step, run.stop_when_idle, done = step, stop_when_idle or until is not None, 0
+        going_on = [StopReason.LIMIT, StopReason.OUTPUT]
+        if run.stop_when_idle and not stop_when_idle:
+            going_on.append(StopReason.IDLE)
         executed = self.machine.stats().insns
         limit = None if max_insns is None else executed + max_insns
         run.stop_at = min((each for each in (stop_at, limit) if each), default=0)
@@ -176,7 +182,7 @@ class Forward:
             done, executed = done + native.insns, executed + native.insns
             native.insns = done
             stop = Stop.from_native(native)
-            self._take_output(quiet, keep)
+            said = self._take_output(quiet, keep)
             if stop.reason is StopReason.REQUESTED:
                 self.machine.asked_to_stop()
                 if quiet:
@@ -185,18 +191,29 @@ class Forward:
                 stop = replace(stop, reason=StopReason.LIMIT)
             if stop.reason is StopReason.LIMIT and not quiet:
                 self._passed(executed)
-            if once or executed == limit or stop.reason not in (StopReason.LIMIT, StopReason.OUTPUT):
+            if until is not None:
+                until.hear(said)
+                if until.ended and stop.reason in going_on:
+                    return replace(stop, reason=StopReason.CONSOLE)
+            if once or executed == limit or stop.reason not in going_on:
                 return stop
 
-    def _take_output(self, quiet: bool, keep: int | None) -> None:
-        if not quiet:
-            self.machine.console.collect()
-            if keep is not None:
-                self.output_left_out += self.machine.console.drop(keep)
-            return
-        scratch = ffi.new("char[]", 1 << 16)
-        while lib.pe_machine_console_read(self.machine.handle, scratch, len(scratch)):
-            pass
+    def _take_output(self, quiet: bool, keep: int | None) -> bytes:
+        """What the guest has written in this slice; it goes to who listens, or stays for who reads."""
+        console, listener = self.machine.console, self._session.listener
+        if quiet:  # it has been read when the run came here first
+            scratch = ffi.new("char[]", 1 << 16)
+            while lib.pe_machine_console_read(self.machine.handle, scratch, len(scratch)):
+                pass
+            if listener is not None:
+                listener(b"")
+            return b""
+        said = console.collect()
+        if keep is not None and listener is not None:
+            listener(console.read())
+        elif keep is not None:
+            self.output_left_out += console.drop(keep)
+        return said
 
     def halted(self, stop: Stop) -> Halt:
         """What a stop means; its CPU is the one that is looked at then."""

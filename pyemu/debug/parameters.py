@@ -20,6 +20,7 @@ __all__ = [
     "Option",
     "Parameter",
     "Range",
+    "Raw",
     "Rest",
     "Size",
     "Suffix",
@@ -141,6 +142,10 @@ class Rest(Word):
     @property
     def usage(self) -> str:
         return f"[{self.name.upper()}...]" if self.optional else f"{self.name.upper()}..."
+
+
+class Raw(Rest):
+    """The rest of the line as it is: quotes, backslashes, spaces and # too. The only parameter then."""
 
 
 class Suffix(Parameter):

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pyemu.config import UserError
+from pyemu.debug.live import Live
 from pyemu.debug.parameters import Choice, Flag, Option
 from pyemu.debug.registry import commands, find
 from pyemu.debug.render import as_json, as_text
@@ -50,7 +51,7 @@ class Script:
         if line.strip() in _QUIT:
             return False
         try:
-            with _interruptible(self.session):
+            with self._live(), _interruptible(self.session):
                 result = self.session.execute(line)
         except UserError as problem:
             self.status = _STATUS_REFUSED
@@ -62,10 +63,30 @@ class Script:
             print(text, file=self._out)
         return True
 
+    @contextmanager
+    def _live(self) -> Iterator[None]:
+        """What the guest writes is shown as it comes; in JSON it is in the result."""
+        machine = self.session.target.machine
+        if machine is None or self._json:
+            yield
+            return
+        live = Live(machine, self._out, terminal=_is_terminal(self._out))
+        self.session.listener = live
+        try:
+            yield
+        finally:
+            self.session.listener = None
+            live.close()
+
 
 def colours(out: TextIO) -> bool:
     """Whether escape sequences are welcome: on a terminal, unless NO_COLOR is set."""
-    return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return _is_terminal(out) and not os.environ.get("NO_COLOR")
+
+
+def _is_terminal(out: TextIO) -> bool:
+    """Whether it is one that can clear a line."""
+    return out.isatty() and os.environ.get("TERM") != "dumb"
 
 
 @contextmanager

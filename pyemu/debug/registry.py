@@ -22,7 +22,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyemu.config import UserError
-from pyemu.debug.parameters import Parameter, bind
+from pyemu.debug.parameters import Parameter, Raw, bind
 from pyemu.debug.target import Capability
 
 if TYPE_CHECKING:
@@ -64,11 +64,15 @@ class Command:
         alias = f"  (also: {', '.join(self.aliases)})" if self.aliases else ""
         return f"{self.usage}{alias}\n\n{text}\n\nexample:  {self.example}"
 
+    @property
+    def _is_raw(self) -> bool:
+        return any(isinstance(parameter, Raw) for parameter in self.parameters)
+
     def run(self, session: Session, text: str) -> Any:
         """Carry out the command with the arguments in ``text``."""
         session.need(self.needs)
         try:
-            words = shlex.split(text)
+            words = [text] if text and self._is_raw else shlex.split(text, comments=not self._is_raw)
         except ValueError as problem:
             raise UserError(f"{self.name}: {problem} in {text!r}") from None
         try:
@@ -132,9 +136,9 @@ def find(line: str) -> tuple[Command, str]:
 
 
 def execute(session: Session, line: str) -> Any:
-    """Carry out one line; comments begin with #."""
-    line = line.partition("#")[0].strip() if "#" in line else line.strip()
-    if not line:
+    """Carry out one line; comments begin with #, outside quotes."""
+    line = line.strip()
+    if not line or line.startswith("#"):
         return None
     found, rest = find(line)
     return found.run(session, rest)

@@ -38,12 +38,14 @@ _TERM = re.compile(r"\s*([+-]?)\s*([^\s+-]+)\s*")
 class Session:
     """Commands act on it. A context manager: leaving it closes the target.
 
-    ``cpu`` is the number of the CPU that is looked at.
+    ``cpu`` is the number of the CPU that is looked at. ``listener`` gets what the guest writes while a
+    command runs it, every few milliseconds and empty mostly; without one the result has the output.
     """
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.cpu = 0
+        self.listener: Callable[[bytes], None] | None = None
         self.last_write: Callable[[int], Any] | None = None  # of a descriptor: set where stores are recorded
         self._parts: dict[Callable[[Session], Any], Any] = {}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pyemu.cli.expect import WINDOW_BYTES, Dialogue, parse_steps, unescape
+from pyemu.cli.expect import parse_steps
 from pyemu.config import UserError
+from pyemu.machine.dialogue import WINDOW_BYTES, Dialogue, unescape
 
 
 def dialogue(*given: tuple[str, str]) -> Dialogue:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pyemu.config import UserError
 from pyemu.debug.commands.memory import disassemble
 from pyemu.debug.control import Control, Halt, Watch
-from pyemu.debug.parameters import Address, Choice, Flag, Number, Word
+from pyemu.debug.parameters import Address, Choice, Flag, Number, Option, Word
 from pyemu.debug.registry import command
 from pyemu.debug.session import Session, parse_number
 from pyemu.debug.target import Capability
 from pyemu.debug.unwind import Frame, frames
 from pyemu.kernel.trace import function_name
+from pyemu.machine.dialogue import Dialogue, Step, console_pattern
 from pyemu.machine.stop import StopReason
 
 __all__ = ["Backtrace", "Place", "Point", "Points", "Stopped", "Where", "stopped"]
@@ -305,14 +306,20 @@ def _behind_call(session: Session) -> int | None:
 @command(
     "c",
     Number("insns", optional=True, low=1),
+    Option("--until", Word("pattern")),
     group="running",
-    example="c 100000",
+    example="c --until 'login: '",
     aliases=("continue",),
     needs=Capability.RUN,
 )
-def resume(session: Session, insns: int | None = None) -> Stopped:
-    """Runs on until something stops the guest, or so many instructions."""
-    return stopped(session, session.part(Control).resume(insns))
+def resume(session: Session, insns: int | None = None, pattern: str | None = None) -> Stopped:
+    """Runs on until something stops the guest, or so many instructions.
+
+    ``--until`` stops once the console shows what a regular expression matches; it is looked at when every CPU
+    waits, and every few million instructions.
+    """
+    wanted = None if pattern is None else Dialogue([Step(console_pattern(pattern), b"", last=True)])
+    return stopped(session, session.part(Control).resume(insns, wanted))
 
 
 @command("until", Address("address"), group="running", example="until pc+4", needs=Capability.RUN)
