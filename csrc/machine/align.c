@@ -150,6 +150,7 @@ static bool decode_thumb16(const decoder *d, uint32_t insn, mem_insn *out)
         return single(out, base + d->regs[insn >> 6 & 7], register_size[op], op < 3);
     }
     case 6: return single(out, base + 4 * imm5, 4, !(insn >> 11 & 1));
+    case 7: return single(out, base + imm5, 1, !(insn >> 11 & 1));
     case 8: return single(out, base + 2 * imm5, 2, !(insn >> 11 & 1));
     case 9: return single(out, sp + 4 * (insn & 0xff), 4, !(insn >> 11 & 1));
     case 11:
@@ -237,12 +238,33 @@ static bool decode(pe_cpu *cpu, decoder *d, uint32_t insn, mem_insn *access)
                             : decode_thumb32(d, insn, access);
 }
 
+/* LDREX, STREX and their relatives, TBB, TBH: their alignment is the engine's business. */
+static bool decode_exclusive(const decoder *d, uint32_t insn, mem_insn *out)
+{
+    static const uint8_t arm_sizes[4] = {4, 8, 1, 2}, thumb_sizes[4] = {1, 2, 4, 8};
+    const uint32_t base = reg(d, insn >> 16 & 0xf);
+    if (!d->thumb) {
+        return (insn & 0x0f8000f0u) == 0x01800090u && single(out, base, arm_sizes[insn >> 21 & 3], false);
+    }
+    if ((insn & 0xffe00000u) == 0xe8400000u) {
+        return single(out, base + 4 * (insn & 0xff), 4, false);
+    }
+    if ((insn & 0xffe00000u) != 0xe8c00000u) {
+        return false;
+    }
+    if (insn & 0x40) {
+        return single(out, base, thumb_sizes[insn >> 4 & 3], false);
+    }
+    const uint32_t half = insn >> 4 & 1, table = insn >> 16 & 0xf;
+    return single(out, (table == 15 ? d->pc + 4 : base) + (reg(d, insn & 0xf) << half), 1 + half, false);
+}
+
 bool align_decode(pe_cpu *cpu, uint32_t pc, uint32_t *address, uint32_t *bytes)
 {
     decoder d = {cpu->probe.regs, pc, *cpu->thumb, false};
     uint32_t insn;
     mem_insn access;
-    if (!fill_fetch(cpu, pc, &insn) || !decode(cpu, &d, insn, &access)) {
+    if (!fill_fetch(cpu, pc, &insn) || (!decode(cpu, &d, insn, &access) && !decode_exclusive(&d, insn, &access))) {
         return false;
     }
     *address = access.address;

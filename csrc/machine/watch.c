@@ -6,6 +6,7 @@
  * instruction may reach a watchpoint the fill is refused and the instruction runs alone, so that the stop is behind
  * it. */
 #include "machine/debug.h"
+#include "machine/devices/devices.h"
 #include "mmu/descriptors.h"
 
 #include <stdlib.h>
@@ -38,6 +39,7 @@ static void drop(pe_cpu *cpu, uint32_t index)
     static const cp15_reg TLBIMVA = {8, 7, 0, 1, false};
     struct debug_cpu *c = cpu->debug;
     cpu_set_cp15(cpu, TLBIMVA, c->open[index].va);
+    cpu->fills_since_flush -= cpu->fills_since_flush != 0; /* code of that page is filled again: no sign of thrashing */
     c->open[index] = c->open[--c->nopen];
 }
 
@@ -53,6 +55,31 @@ static void open_window(pe_cpu *cpu, uint32_t va, uint64_t pa)
         drop(cpu, 0);
     }
     c->open[c->nopen++] = (open_page){pa, va, cpu->probe.regs[15]};
+}
+
+static bool is_flash(uint64_t pa)
+{
+    return pa < 2ull * BOARD_FLASH_SIZE;
+}
+
+/* As if there were no window: a store to flash is a command, and its answers hide the array. */
+static uint64_t through_load(pe_cpu *cpu, uint64_t pa, uint32_t size)
+{
+    return is_flash(pa) && !flash_shows_array(cpu->machine, pa) ? flash_window_read(cpu->uc, pa, size, cpu)
+                                                                : load(cpu->machine, pa, size);
+}
+
+static bool through_store(pe_cpu *cpu, uint64_t pa, uint32_t size, uint64_t value)
+{
+    if (is_flash(pa)) {
+        flash_window_write(cpu->uc, pa, size, value, cpu);
+        return true;
+    }
+    uint8_t *host = pe_mem_host(cpu->machine->mem, pa, size);
+    if (host) {
+        memcpy(host, &value, size);
+    }
+    return host != NULL;
 }
 
 /* The page that an access to the window means; the engine gives 32 bits of its address. */
@@ -173,11 +200,9 @@ static void window_write(uc_engine *uc, uint64_t offset, unsigned size, uint64_t
     const uint32_t at = (uint32_t)(offset & PAGE_MASK);
     const uint64_t pa = page.pa | at;
     const uint64_t old = load(m, pa, size);
-    uint8_t *host = pe_mem_host(m->mem, pa, size);
-    if (!host) {
+    if (!through_store(cpu, pa, size, value)) {
         return;
     }
-    memcpy(host, &value, size);
     const uint64_t new = load(m, pa, size), insns = insns_before(cpu, page.pc);
     uint64_t ram;
     if (fill_ram_offset(m, pa, &ram) && is_table(m, ram >> 12)) {
@@ -210,7 +235,7 @@ static uint64_t window_read(uc_engine *uc, uint64_t offset, unsigned size, void 
     }
     const open_page page = c->open[index];
     const uint32_t at = (uint32_t)(offset & PAGE_MASK);
-    const uint64_t value = load(cpu->machine, page.pa | at, size);
+    const uint64_t value = through_load(cpu, page.pa | at, size);
     if (c->opened) {
         note_hit(cpu, &(pe_watch_hit){.pa = page.pa | at,
                                       .old_value = value,

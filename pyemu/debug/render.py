@@ -14,6 +14,8 @@ from dataclasses import fields, is_dataclass
 from enum import Enum, Flag
 from typing import Any
 
+from pyemu.config import printable
+
 __all__ = ["as_json", "as_text", "plain"]
 
 _COLOURS = (
@@ -26,11 +28,14 @@ _ANY = re.compile("|".join(f"({pattern.pattern})" for pattern, _ in _COLOURS))
 
 
 def as_text(result: Any, *, colour: bool = False) -> str:
-    """The lines of a result, without a newline at the end; empty for None."""
+    """The lines of a result, without a newline at the end; empty for None.
+
+    Names come from guests and files: what would move a terminal is escaped.
+    """
     if result is None:
         return ""
     lines: Iterable[str] = [result] if isinstance(result, str) else result.lines
-    text = "\n".join(lines)
+    text = "\n".join("\t".join(map(printable, line.split("\t"))) for line in lines)
     return _ANY.sub(_paint, text) if colour else text
 
 

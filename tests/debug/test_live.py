@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyemu.config import MachineConfig
@@ -49,6 +49,7 @@ def test_the_console_is_shown_without_what_moves_a_terminal(said: bytes, seen: s
     assert shown(*(said[at : at + 1] for at in range(len(said)))) == seen
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=12), max_size=6))
 def test_pieces_are_shown_as_the_whole(pieces: list[bytes]) -> None:
     text = shown(*pieces)

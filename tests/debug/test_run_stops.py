@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import struct
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -272,6 +274,66 @@ def test_accesses_beside_a_watchpoint_change_nothing() -> None:
         control.add(Watch(LOG + 0x800, 16, "rw"))
         assert control.resume().reason is StopReason.EXIT
         assert state(session.machine) == wanted
+
+
+@pytest.mark.parametrize("access", ["w", "rw"])
+def test_a_watched_page_of_flash_is_flash_all_the_same(access: str) -> None:
+    """Stores are commands there, and what they ask for hides the array (JEDEC JESD68.01)."""
+    guest = Guest()
+    guest.mov(0, 0x100)
+    for at, command in enumerate((0x98, 0xFF, 0x90, 0x70, 0x12)):
+        guest.mov(1, command)
+        guest.op(store(1, 0), ldr(2 + at, 0))
+    guest.op(ldr(7, 0, 0x40))
+    guest.exit()
+    with arm_machine(guest) as machine:
+        machine.run(max_insns=100_000)
+        wanted = state(machine)
+    session, control = controlled(arm_machine(guest))
+    with session:
+        control.add(Watch(0x100, 4, access))
+        hits = 0
+        while control.resume().reason is not StopReason.EXIT:
+            hits += 1
+        assert hits == (5 if access == "w" else 10)
+        assert state(session.machine) == wanted
+
+
+# Accesses on both sides of what is watched, and a branch back to the first.
+WORDS = struct.pack("<5I", 0xE580_1000, 0xE590_1008, 0xE580_1000, 0xE590_1008, 0xEAFF_FFFA)
+BESIDE = {
+    "ARM": struct.pack("<5I", 0xE5C0_1000, 0xE5D0_1006, 0xE7C0_1002, 0xE1D0_30D6, 0xEAFF_FFFA),
+    "Thumb": struct.pack("<5H", 0x7001, 0x7983, 0x5481, 0x5683, 0xE7FA),
+    "ARM, exclusive": struct.pack("<4I", 0xE190_3F9F, 0xE180_1F93, 0xE1D0_3F9F, 0xEAFF_FFFB),
+    "Thumb, exclusive": struct.pack("<7H", 0xE850, 0x3F00, 0xE840, 0x3100, 0xE8D0, 0x3F4F, 0xE7F8),
+}
+"""strb, ldrb, strb by register, ldrsb; ldrex, strex, ldrexb"""
+
+
+def _seconds_beside_a_watchpoint(code: bytes, thumb: bool) -> float:
+    machine = Machine(SMALL)
+    machine.load(code)
+    machine.reset(THUMB | thumb)
+    session, control = controlled(machine)
+    with session:
+        machine.cpus[0].regs["r0"] = FREE
+        machine.cpus[0].regs["r2"] = 6
+        control.add(Watch(FREE + 4, 1, "rw"))
+        control.resume(5000)
+        flushes, began = machine.stats().tlb_flushes, process_time()
+        assert control.resume(30_000).reason is StopReason.LIMIT
+        assert machine.stats().tlb_flushes == flushes  # the window is not taken for thrashing
+        return process_time() - began
+
+
+@pytest.mark.parametrize("state", BESIDE)
+def test_accesses_beside_a_watchpoint_are_known_to_be_beside_it(state: str) -> None:
+    """Where it is not known whether an access reaches a watchpoint, it is tried alone, and far slower."""
+    beside, words = (
+        min(_seconds_beside_a_watchpoint(code, thumb) for _ in range(3))
+        for code, thumb in ((BESIDE[state], "Thumb" in state), (WORDS, False))
+    )
+    assert beside < 10 * words
 
 
 def test_watchpoints_are_checked() -> None:

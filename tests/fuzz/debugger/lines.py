@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from functools import cache
 
 from pyemu.config import UserError
@@ -211,8 +212,7 @@ def execute(session: Session, line: str) -> str:
     except UserError as problem:
         return one_line(problem)
     text, json = as_text(result), as_json(result)
-    if not hasattr(result, "output"):  # of the guest's console
-        assert all(line.isprintable() for line in text.split("\n")), f"{line!r} prints {text[:300]!r}"
+    assert all(word.isprintable() for word in re.split("[\n\t]", text)), f"{line!r} prints {text[:300]!r}"
     assert "\n" not in json
     assert as_text(result, colour=True).replace("\x1b[0m", "").count("\n") == text.count("\n")
     return ACCEPTED
