@@ -25,6 +25,7 @@ from pyemu.mmu import translate_many
 from tests.acceptance.guest import Guest
 from tests.acceptance.initramfs import PROMPT
 from tests.conftest import Completed
+from tests.debug.raw_tables import mapped_bytes
 
 pytestmark = pytest.mark.acceptance
 
@@ -84,6 +85,15 @@ def test_a_dump_has_them_too(booted: Booted, tmp_path: Path) -> None:
         write_core(session.target, tmp_path / "vmcore")
     with Session(open_dump(tmp_path / "vmcore")) as session:
         assert as_in_proc(session.symbols) == booted.kallsyms
+
+
+def test_the_ranges_of_pt_add_up_to_what_raw_tables_map(booted: Booted, tmp_path: Path) -> None:
+    with Session(open_target(booted.path)) as session:
+        write_core(session.target, tmp_path / "vmcore")
+        raw = mapped_bytes(session.memory.read, session.regime)
+        assert session.execute("pt").mapped == raw > 512 << 20
+    with Session(open_dump(tmp_path / "vmcore")) as session:
+        assert session.execute("pt").mapped == raw == mapped_bytes(session.memory.read, session.regime)
 
 
 def test_they_are_there_as_soon_as_linux_is(debian: Callable[..., Guest]) -> None:

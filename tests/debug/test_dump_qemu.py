@@ -21,6 +21,7 @@ from tests.acceptance.conftest import debian, packages  # noqa: F401  (fixtures)
 from tests.acceptance.guest import Guest
 from tests.conftest import Completed, need_tool
 from tests.debug.qemu import Qemu
+from tests.debug.raw_tables import mapped_bytes
 
 pytestmark = pytest.mark.acceptance
 
@@ -166,6 +167,7 @@ def test_commands_of_a_session_work_on_it(recorded: Recorded) -> None:
         listing = session.execute("pt")
         total = sum(r.size for r in mapped_ranges(dumped.memory, dumped.regime(0)) if not r.outside)
         assert listing.mapped == total > 500 << 20
+        assert mapped_bytes(dumped.memory.read, dumped.regime(0)) == total
         for va in random.Random(1).sample(sorted(recorded.answers), 100):
             assert session.execute(f"walk {va:#x}").result.ok == (recorded.answers[va] is not None)
         assert dumped.registers(0)["pc"] >> 28 in (0xC, 0xF)  # the kernel, or its vectors
