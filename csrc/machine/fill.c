@@ -25,12 +25,23 @@ static inline void bit_clear(uint8_t *map, uint64_t bit)
     map[bit >> 3] = (uint8_t)(map[bit >> 3] & ~(1u << (bit & 7)));
 }
 
-void fill_flush(pe_cpu *cpu)
+void fill_forget(pe_cpu *cpu, uint32_t va)
 {
-    run_hear_stop(cpu->machine);
+    static const cp15_reg TLBIMVA = {8, 7, 0, 1, false};
+    cpu_set_cp15(cpu, TLBIMVA, va);
+}
+
+void fill_forget_all(pe_cpu *cpu)
+{
     clock_enter(machine_engine_ns(cpu->machine));
     cpu->machine->engine.ctl(cpu->uc, UC_CTL_WRITE(UC_CTL_TLB_FLUSH, 0));
     clock_leave();
+}
+
+void fill_flush(pe_cpu *cpu)
+{
+    run_hear_stop(cpu->machine);
+    fill_forget_all(cpu);
     cpu->machine->stats.tlb_flushes++;
     cpu->fills_since_flush = 0;
     cpu->generation++; /* other code may be mapped now */
@@ -56,12 +67,11 @@ static void note_large(pe_cpu *cpu, uint32_t va, uint32_t size_log2)
 
 void fill_flush_va(pe_cpu *cpu, uint32_t va)
 {
-    static const cp15_reg TLBIMVA = {8, 7, 0, 1, false};
     cpu->generation++;
     if (bit_test(cpu->large, va >> 20)) {
         fill_flush(cpu);
     } else {
-        cpu_set_cp15(cpu, TLBIMVA, va);
+        fill_forget(cpu, va);
     }
 }
 

@@ -298,6 +298,9 @@ void fill_flush(pe_cpu *cpu);
 void fill_flush_all(pe_machine *machine);
 /* TLB maintenance by address: the page, or everything where a larger leaf may lie around it. */
 void fill_flush_va(pe_cpu *cpu, uint32_t va);
+/* The engine's entries alone go, of a page or all of them; what is mapped is as before. */
+void fill_forget(pe_cpu *cpu, uint32_t va);
+void fill_forget_all(pe_cpu *cpu);
 void fill_forget_it_state(pe_cpu *cpu);
 /* The instruction at pc, from memory; Thumb: 16 bits, or 32 with the first halfword on top.  False: not mapped. */
 bool fill_fetch(pe_cpu *cpu, uint32_t pc, uint32_t *insn);

@@ -13,23 +13,22 @@ __all__ = ["WINDOW_BYTES", "Dialogue", "Step", "console_pattern", "unescape"]
 # Console text that is kept for a pattern to match; older text cannot match any more.
 WINDOW_BYTES = 1 << 20
 
-_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
-_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"e": b"\x1b", b"a": b"\a", b"b": b"\b", b"\\": b"\\"}
+_ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
+_ESCAPES = {"n": b"\n", "r": b"\r", "t": b"\t", "e": b"\x1b", "a": b"\a", "b": b"\b", "\\": b"\\"}
 
 
 def unescape(text: str) -> bytes:
     r"""The bytes that TEXT stands for: ``\n \r \t \e \a \b \\ \xNN``, all else as UTF-8."""
-
-    def replace(match: re.Match[bytes]) -> bytes:
-        if match[1]:
-            return bytes.fromhex(match[1].decode())
-        if match[2] not in _ESCAPES:
+    typed, end = bytearray(), 0
+    for match in _ESCAPE.finditer(text):
+        if match[2] and match[2] not in _ESCAPES:
             raise UserError(
-                f"{text!r}: unknown escape \\{match[2].decode()}; \\n, \\r, \\t, \\e, \\xNN exist"
+                f"{text!r}: unknown escape \\{match[2]}; \\n, \\r, \\t, \\e, \\a, \\b, \\xNN exist"
             )
-        return _ESCAPES[match[2]]
-
-    return _ESCAPE.sub(replace, text.encode("utf-8", "surrogateescape"))
+        typed += text[end : match.start()].encode("utf-8", "surrogateescape")
+        typed += _ESCAPES[match[2]] if match[2] else bytes.fromhex(match[1])
+        end = match.end()
+    return bytes(typed + text[end:].encode("utf-8", "surrogateescape"))
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,11 @@ def dialogue(*given: tuple[str, str]) -> Dialogue:
 def test_escapes_stand_for_what_cannot_be_typed() -> None:
     assert unescape(r"a\n\r\t\e\x03\\n") == b"a\n\r\t\x1b\x03\\n"
     assert unescape("ä") == "ä".encode()
-    with pytest.raises(UserError, match="unknown escape"):
-        unescape(r"\q")
+    assert unescape("\udcff\\x80\\") == b"\xff\x80\\"
+    for unknown in (r"\q", r"\ä", "\\\udcff", r"\xg0", "\\\n"):
+        with pytest.raises(UserError, match="unknown escape") as refused:
+            unescape(unknown)
+        assert str(refused.value).isprintable()
 
 
 def test_each_pattern_is_searched_behind_the_match_before() -> None:

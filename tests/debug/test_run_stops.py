@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from pyemu.config import GIB, MachineConfig, UserError
+from pyemu.debug import Session, open_target
 from pyemu.debug.control import Control, Watch
 from pyemu.machine import Machine, StopReason
+from tests.conftest import ROOT
 from tests.debug.bring_up import (
     LEVEL2,
     MAPPED,
@@ -334,6 +336,23 @@ def test_accesses_beside_a_watchpoint_are_known_to_be_beside_it(state: str) -> N
         for code, thumb in ((BESIDE[state], "Thumb" in state), (WORDS, False))
     )
     assert beside < 10 * words
+
+
+def test_a_window_in_the_slot_of_code_does_not_make_flushes_of_the_guest_dear() -> None:
+    """The engine lost count of its entries there, and doubled its table with each flush, to half a million.
+
+    The guest is one of the fuzzer's, whose vectors lie in such a page and are read as data too.
+    """
+    seconds = []
+    for watch in (Watch(0x7FA0_C05C, 4, "rw"), Watch(0x100, 4, "rw")):
+        with Session(open_target(ROOT / "tests/data/window-slot.snap")) as session:
+            control = session.part(Control)
+            control.add(watch)
+            control.resume(4000)
+            began = process_time()
+            assert control.resume(12_000).reason is StopReason.LIMIT
+            seconds.append(process_time() - began)
+    assert seconds[1] < 10 * seconds[0]
 
 
 def test_watchpoints_are_checked() -> None:

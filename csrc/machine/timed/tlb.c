@@ -13,11 +13,10 @@
 
 static void drop_soft(pe_cpu *cpu, const pe_tlb_entry *entry)
 {
-    static const cp15_reg TLBIMVA = {8, 7, 0, 1, false};
     if (entry->size_log2 > 12) {
         fill_flush(cpu);
     } else {
-        cpu_set_cp15(cpu, TLBIMVA, entry->va);
+        fill_forget(cpu, entry->va);
     }
 }
 
