@@ -13,14 +13,23 @@ from pyemu.config import UserError
 
 __all__ = ["check_writable", "whole_file"]
 
+_RANDOM = "x" * 8  # what mkstemp adds to a name
+
 
 def check_writable(path: str | Path, what: str) -> None:
     """Raise :class:`UserError` now if ``what`` could not be written to ``path`` later."""
-    directory = Path(path).parent
-    if Path(path).is_dir():
+    target = Path(path)
+    directory = target.parent
+    if os.path.isdir(path):  # Path.is_dir raises for names that are too long
         raise UserError(f"{path}: cannot write {what}: it is a directory")
-    if not directory.is_dir() or not os.access(directory, os.W_OK):
+    if not os.path.isdir(directory) or not os.access(directory, os.W_OK):
         raise UserError(f"{path}: cannot write {what}: {directory} is no directory that can be written")
+    try:
+        os.lstat(directory / f".{target.name}.{_RANDOM}")
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        raise _problem(target, what, error) from None
 
 
 @contextmanager
@@ -46,8 +55,8 @@ def whole_file(path: str | Path, what: str) -> Iterator[BinaryIO]:
         Path(temporary).unlink(missing_ok=True)
 
 
-def _problem(path: Path, what: str, error: OSError) -> UserError:
-    return UserError(f"{path}: cannot write {what}: {error.strerror or error}")
+def _problem(path: Path, what: str, error: OSError | ValueError) -> UserError:
+    return UserError(f"{path}: cannot write {what}: {getattr(error, 'strerror', None) or error}")
 
 
 def _umask() -> int:
