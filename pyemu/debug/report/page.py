@@ -35,4 +35,4 @@ def write_report(session: Session, path: str | Path) -> None:
 
 
 def _part(name: str) -> str:
-    return files("pyemu.debug").joinpath("data", name).read_text("utf-8")
+    return (files("pyemu.debug") / "data" / name).read_text("utf-8")
