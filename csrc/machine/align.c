@@ -238,7 +238,7 @@ static bool decode(pe_cpu *cpu, decoder *d, uint32_t insn, mem_insn *access)
                             : decode_thumb32(d, insn, access);
 }
 
-/* LDREX, STREX and their relatives, TBB, TBH: their alignment is the engine's business. */
+/* LDREX, STREX and their relatives, whose alignment the engine checks, and table branches. */
 static bool decode_exclusive(const decoder *d, uint32_t insn, mem_insn *out)
 {
     static const uint8_t arm_sizes[4] = {4, 8, 1, 2}, thumb_sizes[4] = {1, 2, 4, 8};
@@ -255,8 +255,8 @@ static bool decode_exclusive(const decoder *d, uint32_t insn, mem_insn *out)
     if (insn & 0x40) {
         return single(out, base, thumb_sizes[insn >> 4 & 3], false);
     }
-    const uint32_t half = insn >> 4 & 1, table = insn >> 16 & 0xf;
-    return single(out, (table == 15 ? d->pc + 4 : base) + (reg(d, insn & 0xf) << half), 1 + half, false);
+    const uint32_t half = insn >> 4 & 1, rn = insn >> 16 & 0xf;
+    return single(out, (rn == 15 ? d->pc + 4 : base) + (reg(d, insn & 0xf) << half), 1 + half, false); /* TBB, TBH */
 }
 
 bool align_decode(pe_cpu *cpu, uint32_t pc, uint32_t *address, uint32_t *bytes)

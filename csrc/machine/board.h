@@ -8,6 +8,7 @@
 #define BOARD_FLASH0_BASE ((uint32_t)PE_BOARD_FLASH0_BASE)
 #define BOARD_FLASH1_BASE ((uint32_t)PE_BOARD_FLASH1_BASE)
 #define BOARD_FLASH_SIZE  ((uint32_t)PE_BOARD_FLASH_SIZE)
+#define BOARD_FLASH_END   (2ull * BOARD_FLASH_SIZE) /* of both banks, which begin at 0 */
 
 #define BOARD_DEVICES_BASE 0x08000000u /* everything below is reached through one MMIO window */
 #define BOARD_DEVICES_END  BOARD_RAM_BASE
@@ -31,6 +32,11 @@
 
 /* A bank of flash that does not show its array is reached here by the engine; above any 40-bit address. */
 #define BOARD_FLASH_WINDOW 0x20000000000ull
+
+static inline bool is_flash(uint64_t pa)
+{
+    return pa < BOARD_FLASH_END;
+}
 
 #define BOARD_IRQ_PMU        23 /* hw/arm/virt.h, VIRTUAL_PMU_IRQ: PPI 7; the board's device tree does not list it */
 #define BOARD_IRQ_HYP_TIMER  PE_BOARD_IRQ_HYP_TIMER

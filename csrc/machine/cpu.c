@@ -110,8 +110,8 @@ static uc_err map_memory(pe_cpu *cpu)
                              devices_write_ecam, cpu);
     }
     if (status == UC_ERR_OK) {
-        status = e->mmio_map(cpu->uc, BOARD_FLASH_WINDOW, 2 * BOARD_FLASH_SIZE, flash_window_read, cpu,
-                             flash_window_write, cpu);
+        status =
+            e->mmio_map(cpu->uc, BOARD_FLASH_WINDOW, BOARD_FLASH_END, flash_window_read, cpu, flash_window_write, cpu);
     }
     return status;
 }

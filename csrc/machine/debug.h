@@ -52,7 +52,7 @@ typedef struct checkpoint {
     size_t state_bytes;
     void *hosted;        /* state of who hosts programs; NULL: nobody does */
     void *timed;         /* the cycle model; NULL: none */
-    uint64_t ring_count; /* stores to tables until then */
+    uint64_t ring_count; /* debug_machine's then */
     suspension suspended;
     struct {
         held_block held;
@@ -83,8 +83,8 @@ struct debug_machine {
 };
 
 /* ---- watch.c ---- */
-/* The run goes back to this instruction: what was recorded behind it has not happened. */
-void watch_forget_since(pe_machine *machine, uint64_t count); /* records behind so many */
+/* The run goes back to where ring_count was `count`: what was recorded behind it has not happened. */
+void watch_forget_after(pe_machine *machine, uint64_t count);
 
 /* ---- rewind.c ---- */
 void rewind_save_page(pe_machine *machine, uint64_t page);

@@ -301,7 +301,7 @@ void engine_exclusive_load(const pe_engine *engine, const pe_engine_probe *probe
     }
 }
 
-void engine_find_inside(pe_engine *engine)
+void engine_find_internals(pe_engine *engine)
 {
     static const uint32_t ldrex = 0xe1923f9fu, value = TRIAL_VALUE;        /* ldrex r3, [r2] */
     static const uint32_t arm[] = {0xe1a01001u, 0xe1a0200fu, 0xe5923000u}; /* mov r1, r1; mov r2, pc; ldr r3, [r2] */
@@ -356,7 +356,7 @@ pe_status pe_engine_describe(char *text, size_t size, pe_error *err)
     if (status != PE_OK) {
         return status;
     }
-    engine_find_inside(&engine);
+    engine_find_internals(&engine);
     unsigned int major = 0, minor = 0;
     unsigned int version = engine.version(&major, &minor);
     snprintf(text, size,

@@ -53,7 +53,7 @@ typedef struct pe_engine_probe {
 pe_status engine_load(pe_engine *engine, pe_error *err);
 /* Fills the places of optional internals by trying on an instance of its own.  Not before the CPUs have theirs: they
  * are a tenth slower in what a closed one leaves of the heap. */
-void engine_find_inside(pe_engine *engine);
+void engine_find_internals(pe_engine *engine);
 /* Where the monitor was not found nothing is saved or loaded. */
 void engine_exclusive_save(const pe_engine *engine, const pe_engine_probe *probe, pe_exclusive *out);
 void engine_exclusive_load(const pe_engine *engine, const pe_engine_probe *probe, const pe_exclusive *in);

@@ -8,7 +8,7 @@
 #include "machine/timed/timed.h"
 #include "machine/clock.h"
 
-#define FLASH_PAGES (2ull * BOARD_FLASH_SIZE / PE_PAGE_SIZE)
+#define FLASH_PAGES (BOARD_FLASH_END / PE_PAGE_SIZE)
 
 static inline bool bit_test(const uint8_t *map, uint64_t bit)
 {
@@ -300,7 +300,7 @@ bool fill_hook(uc_engine *uc, uint64_t va64, uc_mem_type type, uc_tlb_entry *ent
             return fill_fail(cpu, access, va, &t);
         }
         entry->perms = (t.prot & PE_PROT_READ ? UC_PROT_READ : 0) | (t.prot & PE_PROT_WRITE ? UC_PROT_WRITE : 0);
-    } else if (t.pa < 2ull * BOARD_FLASH_SIZE && (access == PE_WRITE || !flash_shows_array(m, t.pa))) {
+    } else if (is_flash(t.pa) && (access == PE_WRITE || !flash_shows_array(m, t.pa))) {
         entry->paddr = BOARD_FLASH_WINDOW + t.pa;
         entry->perms = grant_flash_window(m, &t);
     } else {

@@ -10,7 +10,7 @@
 
 static size_t page_map_bytes(const pe_machine_config *config)
 {
-    return (size_t)((2ull * BOARD_FLASH_SIZE + config->ram_size) / PE_PAGE_SIZE / 8);
+    return (size_t)((BOARD_FLASH_END + config->ram_size) / PE_PAGE_SIZE / 8);
 }
 
 /* Zero until touched, so that a large machine costs nothing. */
@@ -83,7 +83,7 @@ pe_machine *pe_machine_new(const pe_machine_config *config, pe_error *err)
         status = m->cpu[i] ? PE_OK : PE_ERR_ENGINE;
     }
     if (status == PE_OK) {
-        engine_find_inside(&m->engine);
+        engine_find_internals(&m->engine);
         status = timed_new(m, err);
     }
     if (status != PE_OK) {

@@ -209,10 +209,9 @@ struct pe_machine {
 
     uint32_t breakpoints[PE_MAX_BREAKPOINTS];
     uint32_t nbreakpoints;
-    uint64_t stop_at; /* of this run; NEVER */
-    uint64_t stop_exceptions;
-    uint32_t step;      /* of this run: pe_run.step */
-    uint32_t run_flags; /* of this run */
+    uint64_t stop_at, stop_exceptions; /* of this run; NEVER */
+    uint32_t step;                     /* of this run: pe_run.step */
+    uint32_t run_flags;                /* of this run */
     suspension suspended;
     struct debug_machine *debug; /* debug.h; NULL until a debugger asks for something */
 
@@ -286,11 +285,11 @@ pe_status state_load(pe_machine *m, const void *buf, size_t size, const void *ti
 static inline bool fill_ram_offset(const pe_machine *m, uint64_t pa, uint64_t *offset)
 {
     if (pa - m->config.ram_base < m->config.ram_size) {
-        *offset = 2ull * BOARD_FLASH_SIZE + (pa - m->config.ram_base);
+        *offset = BOARD_FLASH_END + (pa - m->config.ram_base);
         return true;
     }
     *offset = pa;
-    return pa < 2ull * BOARD_FLASH_SIZE;
+    return is_flash(pa);
 }
 bool fill_hook(uc_engine *uc, uint64_t va, uc_mem_type type, uc_tlb_entry *entry, void *user);
 void fill_reset(pe_cpu *cpu);

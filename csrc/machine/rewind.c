@@ -9,7 +9,7 @@
 
 static size_t map_bytes(const pe_machine *m)
 {
-    return (size_t)((2ull * BOARD_FLASH_SIZE + m->config.ram_size) / PE_PAGE_SIZE / 8);
+    return (size_t)((BOARD_FLASH_END + m->config.ram_size) / PE_PAGE_SIZE / 8);
 }
 
 static bool is_saved(const uint8_t *map, uint64_t page)
@@ -27,8 +27,7 @@ static void mark(uint8_t *map, uint64_t page, bool saved)
 static uint8_t *host_of(const pe_machine *m, uint64_t page)
 {
     const uint64_t offset = page << 12;
-    const uint64_t pa =
-        offset < 2ull * BOARD_FLASH_SIZE ? offset : offset - 2ull * BOARD_FLASH_SIZE + m->config.ram_base;
+    const uint64_t pa = is_flash(offset) ? offset : offset - BOARD_FLASH_END + m->config.ram_base;
     return pe_mem_host(m->mem, pa, PE_PAGE_SIZE);
 }
 
@@ -302,7 +301,7 @@ pe_status pe_machine_rewind(pe_machine *m, uint64_t id, pe_error *err)
     if (c->hosted) {
         m->hosted.load(m->hosted.context, c->hosted);
     }
-    watch_forget_since(m, c->ring_count);
+    watch_forget_after(m, c->ring_count);
     m->suspended = c->suspended;
     for (uint32_t i = 0; i < m->config.ncpus; i++) {
         m->cpu[i]->held = c->cpu[i].held;

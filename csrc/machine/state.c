@@ -213,7 +213,7 @@ pe_status state_load(pe_machine *m, const void *buf, size_t size, const void *ti
     m->suspended.valid = false;
     m->started = true;
     fill_drop_code(m, m->config.ram_base, m->config.ram_size);
-    fill_drop_code(m, 0, 2ull * BOARD_FLASH_SIZE);
+    fill_drop_code(m, 0, BOARD_FLASH_END);
     fill_flush_all(m);
     if (timed) {
         timed_load(m, timed);

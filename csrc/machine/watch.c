@@ -19,7 +19,7 @@
 
 static size_t map_bytes(const pe_machine *m)
 {
-    return (size_t)((2ull * BOARD_FLASH_SIZE + m->config.ram_size) / PE_PAGE_SIZE);
+    return (size_t)((BOARD_FLASH_END + m->config.ram_size) / PE_PAGE_SIZE);
 }
 
 static uint64_t load(const pe_machine *m, uint64_t pa, uint32_t size)
@@ -34,10 +34,12 @@ static uint64_t load(const pe_machine *m, uint64_t pa, uint32_t size)
 
 /* ---- the window ---- */
 
-/* The engine counts a page twice that goes from its soft TLB and comes back, and once what goes for good: where code
- * and a window take turns in one slot, and the window goes each time, the count falls below 0, and each flush of the
- * guest doubles the table, to a million entries.  After a flush it is 0. */
-#define SLOTS 256u /* of the table that the engine begins with */
+/* The engine counts the entries of its soft TLB, and doubles the table at a flush when the count is high.  An entry
+ * that moves to the victim TLB and is dropped there is taken off twice (QEMU accel/tcg/cputlb.c,
+ * tlb_set_page_with_attrs and tlb_flush_vtlb_page_mask_locked).  Where code and a window share a slot, and the window
+ * is dropped each time, the unsigned count falls below 0: 256 entries were seen to become 524,288.  A flush of all sets
+ * it to 0. */
+#define SLOTS 256u /* at first: CPU_TLB_DYN_DEFAULT_BITS = 8 */
 
 static void drop(pe_cpu *cpu, uint32_t index)
 {
@@ -64,11 +66,6 @@ static void open_window(pe_cpu *cpu, uint32_t va, uint64_t pa)
         drop(cpu, 0);
     }
     c->open[c->nopen++] = (open_page){pa, va, cpu->probe.regs[15]};
-}
-
-static bool is_flash(uint64_t pa)
-{
-    return pa < 2ull * BOARD_FLASH_SIZE;
 }
 
 /* As if there were no window: a store to flash is a command, and its answers hide the array. */
@@ -431,7 +428,7 @@ static uint64_t oldest(const struct debug_machine *d)
     return kept > d->ring_oldest ? kept : d->ring_oldest;
 }
 
-void watch_forget_since(pe_machine *m, uint64_t count)
+void watch_forget_after(pe_machine *m, uint64_t count)
 {
     struct debug_machine *d = m->debug;
     d->ring_oldest = oldest(d);

@@ -202,7 +202,7 @@ class Control(Forward):
             flags = LEAVE
             position = self.position
             if stop.reason is StopReason.WATCHPOINT and (hit := self._hit()) is not None:
-                if not hit.function:
+                if not hit.function:  # a model has stored before the stop: see reverse_continue
                     position = Position(hit.insns, position.exceptions)
                 if position < end or (hit.function and position == end):
                     found.append(Halt(stop.reason, hit.cpu, hit.pc, 0, position, 0, hit))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pyemu.config import UserError
 from pyemu.debug.records import Halt, LastWrite, Position, TableWrite, Watch, WatchHit
+from pyemu.kernel.trace import function_name
 from pyemu.machine.dialogue import Dialogue
 from pyemu.machine.machine import SLICE_INSNS
 from pyemu.machine.stop import Stop, StopReason
@@ -124,7 +125,7 @@ class Forward:
         and when every CPU waits.
         """
         self._need_life()
-        return self.halted(self._run(LEAVE, max_insns=max_insns, keep=OUTPUT_BYTES, until=until))
+        return self.halted(self._run(LEAVE, max_insns=max_insns, by_command=True, until=until))
 
     def step(self, cpu: int | None = None) -> Halt:
         """One instruction of a CPU (None: of that whose turn it is), or one entry of an exception.
@@ -133,7 +134,7 @@ class Forward:
         """
         self._need_life()
         chosen = lib.PE_STEP_ANY if cpu is None else cpu + 1
-        return self.halted(self._run(LEAVE, step=chosen, keep=OUTPUT_BYTES))
+        return self.halted(self._run(LEAVE, step=chosen, by_command=True))
 
     def slice(self, step: int | None = None) -> Halt | None:
         """Run on for a few milliseconds, or until a CPU has made a ``step``; None when that is not over."""
@@ -160,14 +161,12 @@ class Forward:
         once: bool = False,
         quiet: bool = False,
         stop_when_idle: bool = False,
-        keep: int | None = None,
+        by_command: bool = False,
         until: Dialogue | None = None,
     ) -> Stop:
         run, native, err = ffi.new("pe_run *"), ffi.new("pe_stop *"), error()
         run.step, run.stop_when_idle, done = step, stop_when_idle or until is not None, 0
-        going_on = [StopReason.LIMIT, StopReason.OUTPUT]
-        if run.stop_when_idle and not stop_when_idle:
-            going_on.append(StopReason.IDLE)
+        going_on = {StopReason.LIMIT, StopReason.OUTPUT} | (set() if stop_when_idle else {StopReason.IDLE})
         executed = self.machine.stats().insns
         limit = None if max_insns is None else executed + max_insns
         run.stop_at = min((each for each in (stop_at, limit) if each), default=0)
@@ -182,7 +181,7 @@ class Forward:
             done, executed = done + native.insns, executed + native.insns
             native.insns = done
             stop = Stop.from_native(native)
-            said = self._take_output(quiet, keep)
+            said = self._take_output(quiet, by_command)
             if stop.reason is StopReason.REQUESTED:
                 self.machine.asked_to_stop()
                 if quiet:
@@ -198,8 +197,8 @@ class Forward:
             if once or executed == limit or stop.reason not in going_on:
                 return stop
 
-    def _take_output(self, quiet: bool, keep: int | None) -> bytes:
-        """What the guest has written in this slice; it goes to who listens, or stays for who reads."""
+    def _take_output(self, quiet: bool, by_command: bool) -> bytes:
+        """What the guest has written in this slice; to who listens to a command, or its latest stays."""
         console, listener = self.machine.console, self._session.listener
         if quiet:  # it has been read when the run came here first
             scratch = ffi.new("char[]", 1 << 16)
@@ -209,10 +208,10 @@ class Forward:
                 listener(b"")
             return b""
         said = console.collect()
-        if keep is not None and listener is not None:
+        if by_command and listener is not None:
             listener(console.read())
-        elif keep is not None:
-            self.output_left_out += console.drop(keep)
+        elif by_command:
+            self.output_left_out += console.drop(OUTPUT_BYTES)
         return said
 
     def halted(self, stop: Stop) -> Halt:
@@ -242,7 +241,7 @@ class Forward:
             out.old_value,
             out.new_value,
             out.insns,
-            out.function,
+            _function(out),
         )
 
     # ---- what was written to tables ----
@@ -256,7 +255,7 @@ class Forward:
             for w in out[0:count]:
                 if w.pa < pa + size and pa < w.pa + w.size:
                     values = w.insns, w.cpu, w.pc, w.lr, w.va, w.pa, w.size, w.old_value, w.new_value
-                    found.append(TableWrite(*values, w.function))
+                    found.append(TableWrite(*values, _function(w)))
         return found
 
     def last_write(self, pa: int) -> LastWrite | None:
@@ -265,3 +264,8 @@ class Forward:
         if not writes:
             return None
         return LastWrite(writes[-1].pc, self.machine.stats().insns - writes[-1].insns)
+
+
+def _function(native: Any) -> str | None:
+    """That of a Kernel model in a ``pe_watch_hit`` or ``pe_table_write``."""
+    return function_name(native.function - 1) if native.function else None

@@ -17,6 +17,7 @@ STATUS_SECONDS = 0.5
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
 """A whole escape sequence (ECMA-48 5.4): what one asks of the terminal would be answered to the prompt."""
 _BEGUN = re.compile(r"(?:\r|\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]{0,200}\x1b?|[ -/]*)?)\Z")
+"""A text's end that may go on as one, or as CR LF; a title of 200 characters is not waited for."""
 _CONTROL = re.compile(r"[^\t\n -~\x80-\U0010ffff]|[\x80-\x9f]")
 _CLEAR = "\r\x1b[K"
 

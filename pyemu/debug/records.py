@@ -50,7 +50,7 @@ class Watch:
 class WatchHit:
     """An access to watched memory: by the instruction at ``pc``, which came after ``insns`` others.
 
-    ``function``: as that of :class:`TableWrite`; the model goes by physical address: ``va`` is None.
+    ``function``: as that of :class:`TableWrite`; a model goes by physical address, so ``va`` is None then.
     """
 
     watch: Watch
@@ -63,14 +63,14 @@ class WatchHit:
     old: int
     new: int
     insns: int
-    function: int = 0
+    function: str | None = None
 
 
 @dataclass(frozen=True)
 class TableWrite:
     """A store to a table by the instruction at ``pc``, which came after ``insns`` others; LR was ``lr``.
 
-    ``function``: the number of that of a Kernel model that stored for the instruction, plus 1; 0: none did.
+    ``function``: of a Kernel model that stored for the instruction, which faulted or made a system call.
     """
 
     insns: int
@@ -82,7 +82,7 @@ class TableWrite:
     size: int
     old: int
     new: int
-    function: int = 0
+    function: str | None = None
 
 
 @dataclass(frozen=True)

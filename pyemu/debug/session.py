@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pyemu.config import UserError
 from pyemu.debug.target import Capability, Target
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyemu.mmu import Tlb
     from pyemu.timing import Core
 
-__all__ = ["Session"]
+__all__ = ["CycleModel", "Session"]
 
 Part = TypeVar("Part")
 
@@ -33,6 +33,14 @@ _NEEDS = {
 _ALONE = "it is a Kernel model alone, where no code runs: pyemu debug --kernel PROGRAM hosts some"
 _NEAR_BYTES = 1 << 20  # a symbol further below an address says nothing about it
 _TERM = re.compile(r"\s*([+-]?)\s*([^\s+-]+)\s*")
+
+
+class CycleModel(NamedTuple):
+    """The modelled core of a CPU, and its TLBs."""
+
+    timing: Timing
+    core: Core
+    tlb: Tlb
 
 
 class Session:
@@ -92,15 +100,15 @@ class Session:
             raise UserError(f"{self.target.name}: {why}")
 
     @property
-    def cycle_model(self) -> tuple[Timing, Core, Tlb]:
-        """The timing, the core and the modelled TLBs of the current CPU; UserError where there are none."""
+    def cycle_model(self) -> CycleModel:
+        """That of the current CPU; UserError where there is none."""
         self.need(Capability.TLB)
         machine = self.target.machine
         if machine is None:
             kernel = self.target.kernel
-            return kernel.config.timing, kernel.core, kernel.tlb(self.cpu)
+            return CycleModel(kernel.config.timing, kernel.core, kernel.tlb(self.cpu))
         assert machine.core is not None
-        return machine.config.timing, machine.core, machine.cpus[self.cpu].tlb
+        return CycleModel(machine.config.timing, machine.core, machine.cpus[self.cpu].tlb)
 
     def lacks(self, what: Capability) -> str | None:
         """Why the target cannot do all of ``what``, in a clause; None where it can."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Any
 
-from pyemu.config import printable
 from pyemu.mmu import Access, Regime
 from pyemu.native import check, error, ffi, lib
 
@@ -123,7 +122,7 @@ class TaskInfo:
     def from_native(cls, native: Any) -> TaskInfo:
         """The Python form of a ``pe_task_info``."""
         values = {name: getattr(native, name) for name, _ in ffi.typeof("pe_task_info").fields}
-        values["name"] = printable(ffi.string(native.name).decode(errors="replace"))
+        values["name"] = ffi.string(native.name).decode(errors="replace")
         return cls(**values)
 
 

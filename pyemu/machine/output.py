@@ -25,7 +25,7 @@ def check_writable(path: str | Path, what: str) -> None:
     if not os.path.isdir(directory) or not os.access(directory, os.W_OK):
         raise UserError(f"{path}: cannot write {what}: {directory} is no directory that can be written")
     try:
-        os.lstat(directory / f".{target.name}.{_RANDOM}")
+        os.lstat(directory / f"{_temporary_prefix(target)}{_RANDOM}")
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
@@ -38,7 +38,7 @@ def whole_file(path: str | Path, what: str) -> Iterator[BinaryIO]:
     disk. Raises :class:`UserError` where that fails."""
     target = Path(path)
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=_temporary_prefix(target), dir=target.parent)
     except OSError as error:
         raise _problem(target, what, error) from None
     try:
@@ -53,6 +53,10 @@ def whole_file(path: str | Path, what: str) -> Iterator[BinaryIO]:
         raise _problem(target, what, error) from None
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def _temporary_prefix(target: Path) -> str:
+    return f".{target.name}."
 
 
 def _problem(path: Path, what: str, error: OSError | ValueError) -> UserError:

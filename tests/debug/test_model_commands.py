@@ -14,7 +14,7 @@ from pyemu.debug.commands.model import Outcome
 from pyemu.debug.commands.trace import Traced
 from pyemu.debug.commands.translation import walk
 from pyemu.debug.registry import commands
-from pyemu.debug.render import as_json
+from pyemu.debug.render import as_json, as_text
 from pyemu.kernel import Kernel, KernelConfig
 
 PAGE = 4096
@@ -72,8 +72,8 @@ def test_an_access_that_cannot_be_ends_in_a_signal_with_its_reason(bench: Sessio
 
 
 def test_a_name_of_a_task_does_nothing_to_the_terminal(bench: Session) -> None:
-    assert "(a\\x1b[31m)" in bench.execute("spawn a\x1b[31m").text
-    assert all(line.isprintable() for line in tasks(bench).lines)
+    assert "(a\\x1b[31m)" in as_text(bench.execute("spawn a\x1b[31m"))
+    assert all(line.isprintable() for line in as_text(tasks(bench)).splitlines())
 
 
 def test_fork_switch_and_kill(bench: Session) -> None:

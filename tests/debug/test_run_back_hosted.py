@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pyemu.debug import Session
+from pyemu.debug.commands.run import Stopped
 from pyemu.debug.control import Control, Position
 from pyemu.debug.opening import open_kernel
 from pyemu.kernel import Kernel, KernelConfig, Process
@@ -151,7 +152,7 @@ def test_history_names_what_the_model_stored_for_which_instruction(program: Open
         session.execute("s")
     found = session.execute("history sp").descriptors
     assert all(each.now.startswith(f"{each.writes[-1].write.new:#x} ") for each in found if each.writes)
-    functions = [each.function for each in found[-1].writes]
+    functions = [each.write.function for each in found[-1].writes]
     assert functions[-1] == "do_wp_page"
     assert "copy_pte_range" in functions
     assert " in do_wp_page: " in "\n".join(session.execute("history sp").lines)
@@ -160,7 +161,7 @@ def test_history_names_what_the_model_stored_for_which_instruction(program: Open
     session.execute("rc")
     assert session.registers["pc"] == main
     assert "do_wp_page" not in [
-        each.function for d in session.execute("history sp").descriptors for each in d.writes
+        each.write.function for d in session.execute("history sp").descriptors for each in d.writes
     ]
 
 
@@ -188,24 +189,27 @@ def test_nor_do_stops_at_the_models_stores(program: Open, timing: str) -> None:
     assert (billed(stepped.machine), state(stepped)) == (billed(through.machine), state(through))
 
 
-def test_a_watched_descriptor_stops_behind_the_models_store_and_back_before_it(program: Open) -> None:
-    session = program("cow")
-    control = session.part(Control)
+def stop_at_cow(session: Session) -> Stopped:
+    """Run to where the model has just copied the stack's page on write; its descriptors are watched."""
     session.execute("b main")
     session.execute("c")
     session.execute("watch pt sp")
-    copied = session.target.kernel.stats["faults_cow"]
-    found = session.execute("c")
-    while "do_wp_page" not in found.text:
-        assert control.ended is None
-        found = session.execute("c")
-    behind = control.position
-    assert session.target.kernel.stats["faults_cow"] == copied + 1
+    while "do_wp_page" not in (found := session.execute("c")).text:
+        assert session.part(Control).ended is None
+    assert isinstance(found, Stopped)
+    return found
+
+
+def test_a_watched_descriptor_stops_behind_the_models_store_and_back_before_it(program: Open) -> None:
+    session = program("cow")
+    control = session.part(Control)
+    found = stop_at_cow(session)
+    behind, copied = control.position, session.target.kernel.stats["faults_cow"]
     assert found.text.startswith("watchpoint 4: 8 bytes at physical 0x")
     back = session.execute("rc")
     assert back.text == found.text
     assert (control.position.insns, control.position.exceptions) == (behind.insns, behind.exceptions - 1)
-    assert session.target.kernel.stats["faults_cow"] == copied
+    assert session.target.kernel.stats["faults_cow"] == copied - 1
     assert session.execute("c").text == found.text
     assert control.position == behind
     session.execute("s")
@@ -226,11 +230,7 @@ def test_a_watch_of_a_virtual_address_takes_no_store_of_the_model_for_its_own(pr
 def test_going_back_to_behind_a_store_of_the_model_keeps_it_in_the_history(program: Open) -> None:
     session = program("cow")
     control = session.part(Control)
-    session.execute("b main")
-    session.execute("c")
-    session.execute("watch pt sp")
-    while "do_wp_page" not in session.execute("c").text:
-        assert control.ended is None
+    stop_at_cow(session)
     control.touched()
     behind, known = control.position, session.execute("history sp").lines
     assert " in do_wp_page: " in known[-1]

@@ -39,6 +39,13 @@ def state(machine: Machine) -> Any:
     return registers, list(machine.mem.content()), machine.stats().insns, machine.time_ns
 
 
+def state_at_end(guest: Guest) -> Any:
+    """The state when nobody stops it."""
+    with arm_machine(guest) as machine:
+        machine.run(max_insns=100_000)
+        return state(machine)
+
+
 def steps(control: Control, count: int) -> list[int]:
     """PC behind each of so many steps."""
     return [control.step().pc for _ in range(count)]
@@ -268,9 +275,7 @@ def test_accesses_beside_a_watchpoint_change_nothing() -> None:
     guest.op(store(8, 0), ldr(1, 0, 4), store(1, 0, 8), 0xE880_001E, subs(8, 8, 1))
     guest.b("loop", "ne")
     guest.exit()
-    with arm_machine(guest) as machine:
-        machine.run(max_insns=100_000)
-        wanted = state(machine)
+    wanted = state_at_end(guest)
     session, control = controlled(arm_machine(guest))
     with session:
         control.add(Watch(LOG + 0x800, 16, "rw"))
@@ -288,9 +293,7 @@ def test_a_watched_page_of_flash_is_flash_all_the_same(access: str) -> None:
         guest.op(store(1, 0), ldr(2 + at, 0))
     guest.op(ldr(7, 0, 0x40))
     guest.exit()
-    with arm_machine(guest) as machine:
-        machine.run(max_insns=100_000)
-        wanted = state(machine)
+    wanted = state_at_end(guest)
     session, control = controlled(arm_machine(guest))
     with session:
         control.add(Watch(0x100, 4, access))

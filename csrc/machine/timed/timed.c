@@ -71,7 +71,7 @@ static pe_status make(pe_machine *m, pe_timing level, const pe_core *core, pe_er
     t->core = *core;
     t->dram_cycles = pe_core_dram_cycles(core);
     t->hidden_cycles = core->pipeline.window_entries / core->pipeline.issue_width;
-    t->npages = (size_t)((2ull * BOARD_FLASH_SIZE + m->config.ram_size) / PE_PAGE_SIZE);
+    t->npages = (size_t)((BOARD_FLASH_END + m->config.ram_size) / PE_PAGE_SIZE);
     pe_status status = make_parts(t, m->config.ncpus, err);
     for (uint32_t i = 0; status == PE_OK && i < m->config.ncpus; i++) {
         status = make_cpu(m->cpu[i], t, err);

@@ -12,7 +12,6 @@ from pyemu.debug.parameters import Address, Flag, Number
 from pyemu.debug.registry import command
 from pyemu.debug.session import Session
 from pyemu.debug.target import Capability
-from pyemu.kernel.trace import function_name
 from pyemu.mmu import Access, DescriptorKind, Regime, Step, walk
 
 __all__ = ["DescriptorHistory", "History", "Written", "history", "watch_tables"]
@@ -22,8 +21,7 @@ __all__ = ["DescriptorHistory", "History", "Written", "history", "watch_tables"]
 class Written:
     """One store; ``old`` and ``new`` are what it changed, decoded where it is a whole descriptor.
 
-    ``caller`` is where LR points, if that is another function: the one that called. ``function`` is that of a
-    Kernel model that stored for the instruction, which faulted or made a system call.
+    ``caller`` is where LR points, if that is another function: the one that called.
     """
 
     write: TableWrite
@@ -31,14 +29,13 @@ class Written:
     caller: str | None
     old: str
     new: str
-    function: str | None
 
     @property
     def line(self) -> str:
         w = self.write
         by = f", called from {self.caller}" if self.caller else ""
-        if self.function:
-            by = f" in {self.function}"
+        if w.function:
+            by = f" in {w.function}"
         return f"  instruction {w.insns}, CPU {w.cpu}, {self.place}{by}: {self.old} -> {self.new}"
 
 
@@ -157,7 +154,6 @@ def _written(session: Session, regime: Regime, step: Step | None, write: TableWr
         _caller(session, write),
         _text(regime, step, write.old, whole),
         _text(regime, step, write.new, whole),
-        function_name(write.function - 1) if write.function else None,
     )
 
 

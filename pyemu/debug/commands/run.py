@@ -12,7 +12,6 @@ from pyemu.debug.registry import command
 from pyemu.debug.session import Session, parse_number
 from pyemu.debug.target import Capability
 from pyemu.debug.unwind import Frame, frames
-from pyemu.kernel.trace import function_name
 from pyemu.machine.dialogue import Dialogue, Step, console_pattern
 from pyemu.machine.stop import StopReason
 
@@ -172,7 +171,7 @@ def _reason(session: Session, control: Control, halt: Halt) -> str:
         if hit.va is not None:
             where = f"{hit.va:#010x}" + (f" ({where})" if hit.pa != hit.va else "")
         verb = "written" if hit.write else "read"
-        who = session.place(hit.pc) + (f" in {function_name(hit.function - 1)}" if hit.function else "")
+        who = session.place(hit.pc) + (f" in {hit.function}" if hit.function else "")
         return (
             f"watchpoint {number}: {hit.size} bytes at {where} {verb} by {who}: {what}, "
             f"at instruction {hit.insns}"

@@ -196,7 +196,7 @@ def stale(session: Session) -> Stale:
         if text is not None:
             writer = _writer(session, fresh.descriptor_pa, e.descriptor_pa)
             found.append(Contradiction(held, e.va, f"{_verdict(fresh)}: {text}{writer}"))
-    hits = session.cycle_model[2].stale_hits()
+    hits = session.cycle_model.tlb.stale_hits()
     return Stale(tuple(found), tuple(hits))
 
 

@@ -106,7 +106,7 @@ def _kind(each: MappedRange) -> tuple[str, ...]:
 
 
 def _tlb(session: Session, regime: Regime) -> dict[str, Any]:
-    tlb = session.cycle_model[2]
+    tlb = session.cycle_model.tlb
     entries = [
         _entry(session, regime, which, entry)
         for which in (TlbArray.MAIN, TlbArray.INSTRUCTION, TlbArray.LOAD, TlbArray.STORE)
@@ -150,7 +150,7 @@ def _asid(regime: Regime) -> int:
 
 
 def _bill(session: Session) -> dict[str, Any]:
-    core, machine = session.cycle_model[1], session.target.machine
+    core, machine = session.cycle_model.core, session.target.machine
     bill = read_spent(session.target.kernel) if machine is None else machine.bill()
     rows = [
         {"name": cost.text, "cycles": charge.cycles, "events": charge.events}

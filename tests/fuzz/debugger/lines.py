@@ -25,61 +25,9 @@ from tests.fuzz.debugger.worlds import make_world
 
 __all__ = ["Lines", "execute", "line_of", "random_line"]
 
-_WORDS = (
-    *(
-        "main",
-        "micro",
-        "user",
-        "priv",
-        "r",
-        "w",
-        "rw",
-        "x",
-        "all",
-        "core",
-        "banked",
-        "vfp",
-        "cp15",
-        "mmu",
-        "pt",
-    ),
-    *(
-        "sctlr",
-        "ttbr0",
-        "cpsr",
-        "before",
-        "now",
-        "*",
-        "?",
-        "*a*",
-        "+",
-        "-",
-        "--",
-        "=",
-        ",",
-        "w+x,user",
-        "/",
-        "//",
-    ),
-    *(
-        "'",
-        '"',
-        "\\",
-        "\0",
-        "é",
-        "\u2028",
-        "\x1b[31m",
-        "a" * 300,
-        "%s%n",
-        "{0}",
-        "$pc",
-        "$",
-        "#",
-        ";",
-        "|",
-        "`",
-    ),
-)
+_NAMES = "main micro user priv r w rw x all core banked vfp cp15 mmu pt sctlr ttbr0 cpsr before now"
+_SIGNS = "* ? *a* + - -- = , w+x,user / // ' \" \\ %s%n {0} $pc $ # ; | `"
+_WORDS = (*_NAMES.split(" "), *_SIGNS.split(" "), "\0", "é", "\u2028", "\x1b[31m", "a" * 300)
 _FORMATS = ("x", "d", "u", "o", "t", "c", "s", "a", "i", "b", "h", "w", "g", "p")
 
 
